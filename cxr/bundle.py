@@ -1,0 +1,155 @@
+"""The bundle: one folder that holds a model and all that is known of it. Save, load, verify.
+
+The same folder is written by the trainer, published, pulled and served. Loading checks the schema, the sha256 of
+every file, the class order and the input shape; the golden probe is checked by the predictor, which computes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cxr.decision import DecisionSpec
+from cxr.errors import BundleError
+from cxr.files import sha256_of_file, write_json
+from cxr.preprocess import PreprocessSpec
+from cxr.types import CLASSES, PNEUMONIA, ModelPixels
+
+SCHEMA_VERSION = "1"
+DESCRIPTION = "bundle.json"
+MODEL_FILE = "model.h5"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkSpec(_Strict):
+    """A network of the registry and its settings (cxr.networks)."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+
+class GoldenProbe(_Strict):
+    """A known input and the logit that it must give; the input is `probe_pixels` of the spec's size."""
+
+    input: Literal["probe_v1"] = "probe_v1"
+    logit: float
+    tolerance: float = Field(default=1e-3, gt=0)
+
+
+class BundleDescription(_Strict):
+    """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    name: str
+    version: str
+    network: NetworkSpec
+    preprocess: PreprocessSpec
+    classes: tuple[str, ...] = CLASSES
+    positive_class: str = PNEUMONIA
+    decision: DecisionSpec
+    input_gate: dict[str, Any] | None = None
+    training: dict[str, Any]
+    probe: GoldenProbe
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle folder."""
+
+    folder: Path
+    description: BundleDescription
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL_FILE
+
+    @property
+    def model_sha256(self) -> str:
+        return self.description.sha256[MODEL_FILE]
+
+
+def probe_pixels(size: int) -> ModelPixels:
+    """The golden probe's input, uint8 (size, size): a pattern with smooth and sharp parts, by integers alone."""
+    y, x = np.mgrid[0:size, 0:size]
+    return ((x * 3 + y * 2 + (x * y) // 16 + 64 * ((x // 16 + y // 16) % 2)) % 256).astype(np.uint8)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load and verify a bundle folder.
+
+    Raises BundleError, naming what was expected and what was found, where the folder is no bundle, its schema is
+    unknown, a file is missing, altered or not listed, or its classes are not ours.
+    """
+    description = _read_description(folder)
+    if description.classes != CLASSES or description.positive_class != PNEUMONIA:
+        raise BundleError(
+            f"classes {list(CLASSES)} with positive class {PNEUMONIA}",
+            f"{list(description.classes)} with {description.positive_class} in {folder.name}",
+            "use a bundle that this trainer wrote",
+        )
+    _check_files(folder, description.sha256)
+    return Bundle(folder, description)
+
+
+def write_description(folder: Path, fields: Mapping[str, Any]) -> BundleDescription:
+    """Hash every file of `folder`, then write bundle.json from `fields` and the hashes. To be called last."""
+    description = BundleDescription(**fields, sha256=_hash_files(folder))
+    write_json(folder / DESCRIPTION, description.model_dump(mode="json"))
+    return description
+
+
+def _read_description(folder: Path) -> BundleDescription:
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise BundleError(
+            f"a bundle folder with {DESCRIPTION}",
+            f"{folder.name or folder}, which has none",
+            "pass the folder that python -m trainer train wrote",
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{DESCRIPTION} in JSON", f"one that is not ({error})", "restore the bundle") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"bundle schema_version {SCHEMA_VERSION!r}", repr(version), "update the project, or use an older bundle"
+        )
+    try:
+        return BundleDescription.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BundleError(
+            f"a valid {DESCRIPTION}", f"{where or 'one'}: {first['msg']}", "restore the bundle"
+        ) from error
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {name: sha256_of_file(path) for name, path in names.items() if name != DESCRIPTION}
+
+
+def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
+    if MODEL_FILE not in listed:
+        raise BundleError(f"a sha256 for {MODEL_FILE}", "none", "restore the bundle")
+    for name, expected in listed.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BundleError("file names inside the bundle", repr(name), "do not use this bundle")
+        if not path.is_file():
+            raise BundleError(f"{name} in the bundle", "no such file", "fetch or copy the bundle again")
+        found = sha256_of_file(path)
+        if found != expected:
+            raise BundleError(
+                f"sha256 {expected[:12]} for {name}", found[:12], "the file was altered: fetch the bundle again"
+            )

@@ -1,0 +1,68 @@
+"""Logit -> calibrated probability -> decision. Arithmetic only: the figures come from the bundle."""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN, Logits, Probabilities
+
+Label = Literal["NORMAL", "PNEUMONIA", "UNCERTAIN"]
+Share = Field(gt=0, lt=1)
+
+
+class DecisionSpec(BaseModel):
+    """How a logit becomes a probability and a decision; fitted on validation films, never on test films.
+
+    temperature, bias: P(PNEUMONIA) = sigmoid(logit / temperature + bias) (Guo et al. 2017; Platt 1999).
+    threshold: PNEUMONIA at or above it. rule: in words, how it was chosen.
+    uncertain_band: probabilities (low, high) around the threshold that are called UNCERTAIN: low <= p < high.
+    reference_prevalence: the prevalence that the probability assumes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(gt=0)
+    bias: float = 0.0
+    threshold: float = Share
+    rule: str
+    uncertain_band: tuple[float, float] | None = None
+    reference_prevalence: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _band_holds_threshold(self) -> "DecisionSpec":
+        if self.uncertain_band and not 0 <= self.uncertain_band[0] <= self.threshold <= self.uncertain_band[1] <= 1:
+            raise ValueError(f"uncertain_band {self.uncertain_band} does not hold threshold {self.threshold}")
+        return self
+
+    def probabilities(self, logits: Logits) -> Probabilities:
+        """Calibrated P(PNEUMONIA), float64 in [0, 1], for logits (n,)."""
+        return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
+
+    def label(self, probability: float) -> Label:
+        """The decision in words for one calibrated probability."""
+        if self.uncertain_band and self.uncertain_band[0] <= probability < self.uncertain_band[1]:
+            return UNCERTAIN
+        return PNEUMONIA if probability >= self.threshold else NORMAL
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)) without overflow."""
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def logit(p: NDArray[np.float64], bound: float = 1e-7) -> NDArray[np.float64]:
+    """log(p / (1 - p)), p held within [bound, 1 - bound]: a float32 sigmoid reaches 0 and 1 exactly."""
+    held = np.clip(p, bound, 1 - bound)
+    return np.log(held) - np.log1p(-held)
+
+
+def shift_prevalence(probability: float, assumed: float, stated: float) -> float:
+    """P(PNEUMONIA) for another prevalence, both in (0, 1) (Saerens, Latinne and Decaestecker 2002).
+
+    Holds where the films of each class look the same in both settings and only the mix differs.
+    """
+    shift = math.log(stated / (1 - stated)) - math.log(assumed / (1 - assumed))
+    return float(sigmoid(logit(np.array([probability])) + shift)[0])

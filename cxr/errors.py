@@ -1,0 +1,54 @@
+"""The exceptions of the project, all of them.
+
+    CxrError
+    ├── UsageError       a command or a call was given settings that cannot work
+    ├── ImageError       a file is not an image that we can read as one radiograph
+    ├── DataError        a data set is missing, broken, or laid out otherwise than described
+    ├── BundleError      a bundle or a model file is missing, altered, or of another kind than expected
+    └── TrainingError    a training run cannot go on
+
+Every message names the rule, what was received, and what to do next, and never a folder of the machine that it
+came from: front ends show it as it is. `code` is stable, for programs.
+"""
+
+
+class CxrError(Exception):
+    """Base class: one clear line built from the rule, what was received, and the next step."""
+
+    code = "error"
+
+    def __init__(self, expected: str, received: str, hint: str) -> None:
+        self.expected = expected
+        self.received = received
+        self.hint = hint
+        super().__init__(f"expected {expected}; received {received}; {hint}")
+
+
+class UsageError(CxrError):
+    """A command or a call was given settings that cannot work."""
+
+    code = "usage"
+
+
+class ImageError(CxrError):
+    """A file is not an image that we can read as one radiograph."""
+
+    code = "unreadable_image"
+
+
+class DataError(CxrError):
+    """A data set is missing, broken, or laid out otherwise than described."""
+
+    code = "bad_data"
+
+
+class BundleError(CxrError):
+    """A bundle or a model file is missing, altered, or of another kind than expected."""
+
+    code = "bad_bundle"
+
+
+class TrainingError(CxrError):
+    """A training run cannot go on."""
+
+    code = "training_stopped"

@@ -1,0 +1,212 @@
+"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF and WebP; no TensorFlow.
+
+Bit depth is handled by rule, never by saturation:
+
+- 8-bit films are taken as they are.
+- Films stored in 16 bits use the scale of 8, 10, 12, 14 or 16 bits, whichever is the smallest that holds their
+  brightest pixel, since a 12-bit detector's film is commonly stored in a 16-bit file without saying so.
+- Floating-point TIFFs must lie in [0, 1].
+- Colour is reduced to luma (ITU-R BT.601, as Pillow's mode "L"); three equal channels come out unchanged.
+- Transparency is laid over black; EXIF orientation and "white is zero" are undone. Each such step is noted.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from cxr.errors import ImageError
+from cxr.types import GrayPixels
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 64_000_000
+MIN_SIDE = 32
+_DEPTHS = (8, 10, 12, 14, 16)
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_EXIF_ORIENTATION, _UPRIGHT = 274, 1
+# What Pillow's decoders raise on a broken file; anything else is a fault of ours and stays visible.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class GrayImage:
+    """One radiograph.
+
+    pixels: uint8 (bits == 8) or uint16 (height, width), read-only; 0 is black, 2**bits - 1 is white.
+    bits: depth of the scale, one of 8, 10, 12, 14, 16.
+    notes: what decoding had to do: "colour", "transparency", "rotated_by_exif", "white_is_zero".
+    """
+
+    pixels: GrayPixels
+    bits: int
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        dtype = np.uint8 if self.bits == 8 else np.uint16
+        if self.bits not in _DEPTHS or self.pixels.dtype != dtype or self.pixels.ndim != 2:
+            raise ValueError(f"not a grayscale image: {self.pixels.dtype} {self.pixels.shape} of {self.bits} bits")
+        self.pixels.setflags(write=False)
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    def to_8bit(self) -> NDArray[np.uint8]:
+        """The film on the 8-bit scale, rounded to nearest; an 8-bit film and its 16-bit copy give the same."""
+        if self.bits == 8:
+            return self.pixels.astype(np.uint8, copy=False)
+        white = 2**self.bits - 1
+        table = ((np.arange(white + 1, dtype=np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+        return table[self.pixels]
+
+
+def decode_file(path: Path) -> GrayImage:
+    """Decode the radiograph in a file; errors as in `decode`, a file that cannot be opened included."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            "a file that can be read", f"{path.name} ({error.strerror})", "check its path and permissions"
+        ) from error
+    return decode(content, name=path.name)
+
+
+def decode(content: bytes, name: str = "the file") -> GrayImage:
+    """Decode one radiograph from the bytes of a JPEG, PNG, TIFF or WebP file.
+
+    Raises ImageError where the bytes are no such file, are damaged or cut short, hold several frames, are smaller
+    than 32 pixels on a side, or larger than 64 million pixels or 64 MiB. `name` is for its message only.
+    """
+    if len(content) > MAX_BYTES:
+        raise ImageError(
+            f"a file of at most {MAX_BYTES // 2**20} MiB",
+            f"{name} with {len(content) / 2**20:.0f} MiB",
+            "export the radiograph at a lower resolution",
+        )
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            _check_geometry(opened, name)
+            return _to_gray(opened, name)
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(
+            "a JPEG, PNG, TIFF or WebP image",
+            f"{name}, which is none of them" if content else f"{name}, which is empty",
+            "export the radiograph as PNG or JPEG",
+        ) from error
+    except _BROKEN as error:
+        raise ImageError("an undamaged image file", f"{name} ({error})", "export or copy the file again") from error
+
+
+def from_array(
+    values: NDArray[np.uint16] | NDArray[np.uint8], notes: tuple[str, ...] = (), white_is_zero: bool = False
+) -> GrayImage:
+    """A GrayImage from 8-bit or 16-bit pixels (height, width), its depth found by the rule above."""
+    brightest = int(values.max())
+    bits = 8 if values.dtype == np.uint8 else next(depth for depth in _DEPTHS if brightest < 2**depth)
+    if white_is_zero:
+        values = np.asarray(2**bits - 1, values.dtype) - values
+    # A copy where the array is a view of a decoder's buffer: a GrayImage owns its pixels.
+    return GrayImage(np.array(values, np.uint8 if bits == 8 else np.uint16), bits, notes)
+
+
+def _check_geometry(opened: Image.Image, name: str) -> None:
+    width, height = opened.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"at most {MAX_PIXELS // 10**6} million pixels",
+            f"{name} with {width} x {height}",
+            "export the radiograph at a lower resolution",
+        )
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"at least {MIN_SIDE} pixels on each side",
+            f"{name} with {width} x {height}",
+            "use the original radiograph, not a thumbnail",
+        )
+    frames = getattr(opened, "n_frames", 1)
+    if frames != 1:
+        raise ImageError("a single image", f"{name} with {frames} frames", "export one frame as PNG or JPEG")
+
+
+def _to_gray(opened: Image.Image, name: str) -> GrayImage:
+    notes: list[str] = []
+    inverted = opened.format == "TIFF" and opened.getexif().get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    orientation = opened.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
+    image = ImageOps.exif_transpose(opened)
+    if orientation in range(2, 9):
+        notes.append("rotated_by_exif")
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        if inverted:  # Pillow undoes "white is zero" for 8-bit TIFFs only
+            notes.append("white_is_zero")
+        return from_array(_deep_values(image, name), tuple(notes), white_is_zero=inverted)
+    return from_array(_shallow_values(image, notes), tuple(notes))
+
+
+def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
+    values = np.asarray(image)
+    if image.mode == "F":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise ImageError("floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG")
+        return np.round(values * 65535).astype(np.uint16)
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            "integer pixels of at most 16 bits",
+            f"{name} with values from {values.min()} to {values.max()}",
+            "export it as 16-bit PNG",
+        )
+    return values.astype(np.uint16)
+
+
+def _shallow_values(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        if layered.getchannel("A").getextrema()[0] != 255:
+            notes.append("transparency")
+            black = Image.new("RGBA", layered.size, (0, 0, 0, 255))
+            layered = Image.alpha_composite(black, layered)
+        image = layered.convert("RGB")
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))
+    if image.mode != "RGB":  # CMYK, YCbCr, LAB, HSV
+        image = image.convert("RGB")
+    if _is_coloured(np.asarray(image)):
+        notes.append("colour")
+    return np.asarray(image.convert("L"))
+
+
+def _is_coloured(rgb: NDArray[np.uint8], tolerance: int = 8, share: float = 0.01) -> bool:
+    """True if more than `share` of the pixels have channels further apart than `tolerance` levels.
+
+    JPEG's chroma rounding moves gray pixels by a few levels only.
+    """
+    # A sample of rows is enough for a share, and this stands in the path of every film.
+    red, green, blue = (rgb[:: max(1, len(rgb) // 64), :, channel].astype(np.int16) for channel in range(3))
+    spread = np.maximum(abs(red - green), abs(green - blue))
+    return bool((spread > tolerance).mean() > share)

@@ -1,0 +1,121 @@
+"""Keras as the predictor's backend. Importing this module imports TensorFlow."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cxr.bundle import NetworkSpec
+from cxr.errors import BundleError
+from cxr.networks import build_network
+from cxr.types import EvidenceMap, InputBatch, Logits
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LFS_SIGNATURE = b"version https://git-lfs"
+
+
+class KerasBackend:
+    """A Keras model of one grayscale square input and one sigmoid output."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._graph = _Graph(model)
+        self.size = int(model.input_shape[1])
+
+    @classmethod
+    def from_weights(cls, path: Path, network: NetworkSpec, size: int) -> "KerasBackend":
+        """Build a registered network and load weights only: nothing that the file describes is run."""
+        _check_hdf5(path)
+        model = build_network(network.name, network.params, size)
+        try:
+            model.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise _unfit(path, f"weights of {network.name} at {size} x {size}", error) from error
+        return cls(model)
+
+    @classmethod
+    def from_whole_model(cls, path: Path) -> "KerasBackend":
+        """Load a bare .h5 in Keras's safe mode, without its optimizer."""
+        _check_hdf5(path)
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _unfit(path, "a Keras model of plain layers", error) from error
+        _check_contract(model, path)
+        return cls(model)
+
+    def logits(self, batch: InputBatch) -> Logits:
+        return self._graph.logits(tf.constant(batch)).numpy().astype(np.float64)
+
+    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
+        logits, maps = self._graph.evidence(tf.constant(batch))
+        return logits.numpy().astype(np.float64), maps.numpy().astype(np.float32)
+
+
+class _Graph(tf.Module):
+    """The model up to its logit, traced once for any batch size."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
+        self._parts = keras.Model(model.inputs, [spatial[-1].output, _logit_output(model)])
+        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+        self.logits = tf.function(self._logits, input_signature=signature)
+        self.evidence = tf.function(self._evidence, input_signature=signature)
+
+    def _logits(self, batch: tf.Tensor) -> tf.Tensor:
+        return self._parts(batch, training=False)[1][:, 0]
+
+    def _evidence(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(batch)
+            features, logits = self._parts(batch, training=False)
+        gradients = tape.gradient(logits, features)
+        cells = features.shape[1] * features.shape[2]
+        return logits[:, 0], tf.reduce_sum(features * gradients, axis=-1) * cells
+
+
+def _logit_output(model: keras.Model) -> Any:
+    """The model's output before its final sigmoid; the sigmoid itself rounds to 1 for logits above 17."""
+    head = model.layers[-1]
+    if isinstance(head, keras.layers.Activation):
+        return head.input
+    linear = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32", name="logit")
+    output = linear(head.input)
+    linear.set_weights(head.get_weights())
+    return output
+
+
+def _check_contract(model: keras.Model, path: Path) -> None:
+    shape, head = model.input_shape, model.layers[-1]
+    square = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 1 and shape[1]
+    sigmoid_head = (
+        isinstance(head, keras.layers.Dense | keras.layers.Activation)
+        and head.activation is keras.activations.sigmoid
+        and model.output_shape == (None, 1)
+    )
+    if not (square and sigmoid_head):
+        raise BundleError(
+            "a model from one square grayscale image to one sigmoid probability",
+            f"{path.name} from {shape} to {model.output_shape} by {type(head).__name__}",
+            "pass a model of the original's kind, or a bundle",
+        )
+
+
+def _check_hdf5(path: Path) -> None:
+    with path.open("rb") as stream:
+        start = stream.read(len(_LFS_SIGNATURE))
+    if start.startswith(_HDF5_SIGNATURE):
+        return
+    pointer = start.startswith(_LFS_SIGNATURE)
+    raise BundleError(
+        "an HDF5 file",
+        f"{path.name}, which is {'a Git LFS pointer' if pointer else 'none'}",
+        "run git lfs pull" if pointer else "pass the .h5 that Keras saved",
+    )
+
+
+def _unfit(path: Path, expected: str, error: Exception) -> BundleError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return BundleError(expected, f"{path.name} ({reason[:160]})", "pass an undamaged file of that kind")

@@ -1,0 +1,85 @@
+"""Labelled films -> model pixels, decoded once, on all cores. The trainer's cache and evaluation's input."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from cxr.dataset import Film, join_duplicates
+from cxr.errors import DataError, ImageError
+from cxr.files import sha256_of
+from cxr.image import decode
+from cxr.preprocess import PreprocessSpec, to_model_pixels
+from cxr.sources import FilmSource
+from cxr.types import ModelPixels
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedFilms:
+    """Films with their model pixels, uint8 (n, size, size), in the same order. Each film's sha256 is filled in."""
+
+    films: list[Film]
+    pixels: ModelPixels
+
+    def take(self, keep: Sequence[bool]) -> "LoadedFilms":
+        """The films for which `keep` is true."""
+        chosen = np.asarray(keep, bool)
+        return LoadedFilms([film for film, kept in zip(self.films, chosen, strict=True) if kept], self.pixels[chosen])
+
+    @property
+    def y_true(self) -> np.ndarray:
+        """Labels, uint8 (n,): 1 is PNEUMONIA."""
+        return np.array([film.is_pneumonia for film in self.films], np.uint8)
+
+
+def load_films(
+    source: FilmSource,
+    films: Sequence[Film],
+    spec: PreprocessSpec,
+    skip_unreadable: bool = False,
+    progress: bool = True,
+) -> tuple[LoadedFilms, list[str]]:
+    """Read, hash, decode and preprocess films. Returns them and a line for each that was skipped.
+
+    Raises DataError that lists the unreadable files, unless `skip_unreadable`. Films with identical bytes come
+    back in one patient group.
+    """
+    loaded: list[Film] = []
+    rows: list[ModelPixels] = []
+    unreadable: list[str] = []
+    for film, result in _read_all(source, films, spec, progress):
+        if isinstance(result, ImageError):
+            unreadable.append(f"{film.path}: {result}")
+            continue
+        sha256, pixels = result
+        loaded.append(replace(film, sha256=sha256))
+        rows.append(pixels)
+    if unreadable and not skip_unreadable:
+        listed = "\n  ".join(unreadable[:20])
+        raise DataError(
+            "readable films only",
+            f"{len(unreadable)} unreadable of {len(films)}:\n  {listed}\n ",
+            "mend or remove them, or pass --skip-unreadable",
+        )
+    pixels = np.stack(rows) if rows else np.empty((0, spec.size, spec.size), np.uint8)
+    return LoadedFilms(join_duplicates(loaded), pixels), unreadable
+
+
+def _read_all(
+    source: FilmSource, films: Sequence[Film], spec: PreprocessSpec, progress: bool
+) -> Iterable[tuple[Film, tuple[str, ModelPixels] | ImageError]]:
+    def read(film: Film) -> tuple[str, ModelPixels] | ImageError:
+        content = source.read(film)
+        try:
+            return sha256_of(content), to_model_pixels(decode(content, name=film.name), spec)
+        except ImageError as error:
+            return error
+
+    # Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(read, films)
+        bar = tqdm(results, "decoding", len(films), unit=" films", disable=None if progress else True)
+        yield from zip(films, bar, strict=True)

@@ -1,0 +1,227 @@
+"""DATA: where labelled radiographs come from, read in place.
+
+    a folder               in the Kaggle layout, or bare
+    a .zip of one          read without unpacking, so that nothing can be written outside or left behind
+    hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
+    phantom[:N]            N synthetic radiographs (default 600)
+"""
+
+import re
+import threading
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from cxr import phantom
+from cxr.dataset import Film, describe, find_films
+from cxr.errors import DataError, UsageError
+from cxr.image import MAX_BYTES
+from cxr.types import CLASSES
+
+DEFAULT_HUB_DATA = "hub:hf-vision/chest-xray-pneumonia"
+DEFAULT_PHANTOMS = 600
+_MAX_ZIP_FILES = 200_000
+_HUB_FORM = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_HUB_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """What the data set is, for the record: its id, its revision where it has one, and notes for people."""
+
+    id: str
+    revision: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class FilmSource(Protocol):
+    """Labelled films and their bytes. `read` may be called from several threads."""
+
+    identity: DataIdentity
+    films: list[Film]
+
+    def read(self, film: Film) -> bytes:
+        """The bytes of one film's file. Raises DataError if it cannot be read."""
+
+
+def open_data(data: str) -> FilmSource:
+    """Open DATA. Raises UsageError for a form that is none of the four, DataError for what cannot be read."""
+    if data == "phantom" or data.startswith("phantom:"):
+        return PhantomSource(_phantom_count(data))
+    if data.startswith("hub:"):
+        return HubSource(data)
+    path = Path(data)
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
+    raise UsageError(
+        "DATA to be a folder, a .zip, hub:OWNER/NAME[@revision] or phantom[:N]",
+        f"{data!r}, which does not exist",
+        "check the path",
+    )
+
+
+class FolderSource:
+    """A folder on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        self.films, passed_over = find_films(paths)
+        self.identity = DataIdentity(root.resolve().name, notes=_notes(passed_over))
+
+    def read(self, film: Film) -> bytes:
+        try:
+            return (self._root / film.path).read_bytes()
+        except OSError as error:
+            raise DataError("a file that can be read", f"{film.path} ({error.strerror})", "check it") from error
+
+
+class ZipSource:
+    """A .zip, read in place. Names that lead outside and members that swell are refused before anything is read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(
+                "DATA to be a folder or a whole .zip", f"{path.name} ({error})", "download or copy the archive again"
+            ) from error
+        self._lock = threading.Lock()
+        members = [member for member in self._archive.infolist() if not member.is_dir()]
+        _refuse_unsafe(members, path.name)
+        self.films, passed_over = find_films(member.filename for member in members)
+        self.identity = DataIdentity(path.name, notes=_notes(passed_over))
+
+    def read(self, film: Film) -> bytes:
+        try:
+            with self._archive.open(film.path) as stream:
+                return stream.read(MAX_BYTES + 1)
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+            raise DataError(
+                "an undamaged, unencrypted .zip", f"{film.path} in it ({error})", "make the archive again"
+            ) from error
+
+
+class PhantomSource:
+    """Synthetic radiographs, drawn when they are read."""
+
+    def __init__(self, count: int) -> None:
+        try:
+            records = phantom.phantom_split(count, seed=0)
+        except ValueError as error:
+            raise UsageError("phantom:N with N large enough", f"phantom:{count} ({error})", "ask for more") from error
+        self._records = {_phantom_path(record): record for record in records}
+        self.films = [
+            describe(path, record.split, record.label) for path, record in sorted(self._records.items())
+        ]
+        self.identity = DataIdentity(f"phantom:{count}", notes=("synthetic images, not radiographs of people",))
+
+    def read(self, film: Film) -> bytes:
+        return phantom.phantom_jpeg(self._records[film.path])
+
+
+class HubSource:
+    """A data set of the Hugging Face Hub with an image column and a label column of NORMAL and PNEUMONIA."""
+
+    def __init__(self, data: str) -> None:
+        match = _HUB_FORM.fullmatch(data)
+        if not match:
+            raise UsageError("hub:OWNER/NAME[@revision]", repr(data), f"for example {DEFAULT_HUB_DATA}")
+        commit, self._tables = _load_hub(match[1], match[2])
+        self._rows: dict[str, tuple[str, int]] = {}
+        unnamed = 0
+        for split, table in self._tables.items():
+            for index, (label, path) in enumerate(_hub_rows(table)):
+                unnamed += not path
+                name = PurePosixPath(path).name if path else f"{index:05d}.jpeg"
+                place = f"{split}/{label}/{name}"
+                self._rows[place if place not in self._rows else f"{split}/{label}/{index:05d}-{name}"] = (split, index)
+        self.films = [describe(place, split, place.split("/")[1]) for place, (split, _) in sorted(self._rows.items())]
+        note = (
+            f"{unnamed} of {len(self.films)} films come without a file name, so their patients are not known: "
+            "only films with identical bytes can be kept on one side of a split"
+        )
+        self.identity = DataIdentity(f"hub:{match[1]}", commit, (note,) if unnamed else ())
+
+    def read(self, film: Film) -> bytes:
+        split, index = self._rows[film.path]
+        content = self._tables[split][index]["image"]["bytes"]
+        if content is None:
+            raise DataError("images inside the data set", f"{film.path} without bytes", "choose another revision")
+        return bytes(content)
+
+
+def _load_hub(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
+    """The commit, and the tables by our split names with undecoded images."""
+    import datasets  # here, because only this form of DATA needs it, and its import takes seconds
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        commit = HfApi().dataset_info(repo, revision=revision).sha or ""
+        loaded = datasets.load_dataset(repo, revision=commit)
+    except (HfHubHTTPError, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            "a data set that the Hub gives us", f"{repo} ({reason})", "check its name, your access and the network"
+        ) from error
+    tables = {_HUB_SPLITS[name]: table for name, table in loaded.items() if name in _HUB_SPLITS}
+    for table in tables.values():
+        missing = {"image", "label"} - set(table.column_names)
+        if missing:
+            raise DataError(
+                "columns image and label", f"{repo} without {sorted(missing)}", "use a data set in the image-folder form"
+            )
+    return commit, {name: table.cast_column("image", datasets.Image(decode=False)) for name, table in tables.items()}
+
+
+def _hub_rows(table: Any) -> list[tuple[str, str | None]]:
+    """(class name, file name or None) of each row; class names are compared without regard to case."""
+    names = getattr(table.features["label"], "names", None)
+    labels = [str(names[value] if names else value).upper() for value in table["label"]]
+    unknown = sorted(set(labels) - set(CLASSES))
+    if unknown:
+        raise DataError(f"labels {list(CLASSES)}", f"{unknown[:5]}", "use a data set with these two classes")
+    paths = [row["path"] for row in table["image"]]
+    return list(zip(labels, paths, strict=True))
+
+
+def _notes(passed_over: Counter[str]) -> tuple[str, ...]:
+    if not passed_over:
+        return ()
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in passed_over.most_common())
+    return (f"files passed over because they are no JPEG, PNG, TIFF or WebP by name: {kinds}",)
+
+
+def _refuse_unsafe(members: list[zipfile.ZipInfo], name: str) -> None:
+    if len(members) > _MAX_ZIP_FILES:
+        raise DataError(f"at most {_MAX_ZIP_FILES:,} files in a .zip", f"{len(members):,}", "split it")
+    for member in members:
+        place = PurePosixPath(member.filename.replace("\\", "/"))
+        if place.is_absolute() or ".." in place.parts or re.match(r"[A-Za-z]:", member.filename):
+            raise DataError(
+                "file names that stay inside the .zip", f"{member.filename!r} in {name}", "do not use this archive"
+            )
+        if member.file_size > MAX_BYTES and member.compress_size * 100 < member.file_size:
+            raise DataError(
+                f"files of at most {MAX_BYTES // 2**20} MiB in a .zip",
+                f"{member.filename!r}, which would swell to {member.file_size / 2**20:.0f} MiB",
+                "do not use this archive",
+            )
+
+
+def _phantom_count(data: str) -> int:
+    _, _, count = data.partition(":")
+    if data == "phantom":
+        return DEFAULT_PHANTOMS
+    if not count.isdecimal():
+        raise UsageError("phantom or phantom:N", repr(data), "for example phantom:600")
+    return int(count)
+
+
+def _phantom_path(record: phantom.PhantomRecord) -> str:
+    return f"{record.split}/{record.label}/{record.file_name}"

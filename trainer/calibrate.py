@@ -1,0 +1,70 @@
+"""Logits on validation films -> calibration, threshold and uncertain band. Never called with test films."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from cxr.decision import DecisionSpec, logit, sigmoid
+from cxr.types import Logits
+
+SENSITIVITY_FLOOR = 0.97
+UNCERTAIN_SHARE = 0.05
+REFERENCE_PREVALENCE = 0.5
+
+HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="0.5 on the uncalibrated probability, the original's")
+
+
+def fit_decision(y_true: np.ndarray, logits: Logits) -> DecisionSpec:
+    """Choose temperature, bias, threshold and band on validation films, both classes weighing the same.
+
+    y_true: uint8 (n,), 1 is PNEUMONIA, both classes present; logits: float64 (n,).
+    """
+    temperature, bias = _fit_scaling(y_true, logits)
+    probabilities = sigmoid(logits / temperature + bias)
+    threshold = _threshold_at_sensitivity(probabilities[y_true == 1])
+    return DecisionSpec(
+        temperature=temperature,
+        bias=bias,
+        threshold=threshold,
+        rule=(
+            f"highest threshold with sensitivity of at least {SENSITIVITY_FLOOR} on the validation films; uncertain: "
+            f"the {UNCERTAIN_SHARE:.0%} of them (classes weighing the same) whose logits lie nearest to it"
+        ),
+        uncertain_band=_band(y_true, probabilities, threshold),
+        reference_prevalence=REFERENCE_PREVALENCE,
+    )
+
+
+def _fit_scaling(y_true: np.ndarray, logits: Logits) -> tuple[float, float]:
+    """Temperature and bias by logistic regression with Platt's (1999) softened targets.
+
+    The softened targets keep both finite where validation separates the classes without error. Where a network
+    has learnt nothing, the slope may come out flat or negative; then the logits are left as they are.
+    """
+    counts = np.bincount(y_true, minlength=2)
+    certain = (counts + 1) / (counts + 2)
+    weight = 0.5 / counts
+    features = np.concatenate([logits, logits])[:, None]
+    targets = np.concatenate([y_true, 1 - y_true])
+    weights = np.concatenate([(weight * certain)[y_true], (weight * (1 - certain))[y_true]])
+    model = LogisticRegression(C=1e6, max_iter=1000).fit(features, targets, weights * len(logits))
+    slope, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
+    return (1 / slope, bias) if slope > 1e-3 else (1.0, 0.0)
+
+
+def _threshold_at_sensitivity(positive: np.ndarray) -> float:
+    """Halfway between the lowest probability that must be caught and the one below it."""
+    ordered = np.sort(positive)
+    missed = int(np.floor(len(ordered) * (1 - SENSITIVITY_FLOOR) + 1e-9))
+    below = logit(ordered[missed - 1 : missed]) if missed else logit(ordered[:1]) - 1.0
+    return float(np.clip(sigmoid((below + logit(ordered[missed : missed + 1])) / 2)[0], 1e-6, 1 - 1e-6))
+
+
+def _band(y_true: np.ndarray, probabilities: np.ndarray, threshold: float) -> tuple[float, float]:
+    centre = logit(np.array([threshold]))
+    distance = np.abs(logit(probabilities) - centre)
+    order = np.argsort(distance)
+    weight = (0.5 / np.bincount(y_true, minlength=2))[y_true][order]
+    inside = int(np.searchsorted(np.cumsum(weight), UNCERTAIN_SHARE))
+    half_width = distance[order[min(inside, len(order) - 1)]]
+    low, high = sigmoid(centre + np.array([-half_width, half_width]))
+    return min(float(low), threshold), max(float(high), threshold)

@@ -1,0 +1,43 @@
+"""The configuration of a training run; its field docs are the command's help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a network on labelled radiographs and write one bundle folder."""
+
+    data: str
+    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
+    out: Path
+    """Folder for the bundle; it must be new or empty."""
+    recipe: str = "default"
+    """default, seed (the original project's), or a recipe.json of an earlier run."""
+    epochs: int | None = None
+    """Number of epochs, in place of the recipe's."""
+    batch_size: int | None = None
+    """Films per step, in place of the recipe's."""
+    learning_rate: float | None = None
+    """Highest learning rate, in place of the recipe's."""
+    seed: int = 0
+    """Seed of the weights, the order, the augmentation and the validation split."""
+    folds: int = 8
+    """Parts that train is cut into by patient group; one of them validates."""
+    fold: int = 0
+    """Which part validates, from 0."""
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    """Arithmetic of the training steps; auto times both on this machine. The saved model is float32 always."""
+    resume: bool = False
+    """Go on with an interrupted run of the same settings."""
+    skip_unreadable: bool = False
+    """Leave unreadable files out, in place of stopping."""
+    test: bool = True
+    """Evaluate the finished bundle once on the test split, where there is one, and keep the figures in it."""
+    name: str = "cxr-pneumonia"
+    """Name of the bundle."""
+    version: str = "0.1.0"
+    """Version of the bundle."""
+    tensorboard: Path | None = None
+    """Folder for a TensorBoard log."""

@@ -1,0 +1,139 @@
+"""Recipes: everything that decides a training run apart from the data and the seed. Saved with the run."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cxr.bundle import NetworkSpec
+from cxr.errors import UsageError
+from cxr.predictor import seed_preprocess
+from cxr.preprocess import PreprocessSpec
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Augmentation(_Strict):
+    """Random changes of a training film, each drawn per film; 0 switches a change off.
+
+    rotation: degrees to either side; zoom, stretch: log-range of the scale, and of the aspect ratio;
+    shift: share of the side; flip: probability of a left-right mirror;
+    gamma, contrast: log-range; brightness: range, white is 1; field: log-range of a smooth uneven exposure;
+    sharpness: 1 ranges from fully blurred to sharpened by as much; resolution: probability of halving and
+    doubling the resolution; noise: highest standard deviation, white is 1;
+    erase: probability of a gray rectangle; border: probability of a black margin;
+    mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018).
+    """
+
+    rotation: float = 0.0
+    zoom: float = 0.0
+    stretch: float = 0.0
+    shift: float = 0.0
+    flip: float = 0.0
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    field: float = 0.0
+    sharpness: float = 0.0
+    resolution: float = 0.0
+    noise: float = 0.0
+    erase: float = 0.0
+    border: float = 0.0
+    mixup: float = 0.0
+
+
+class Recipe(_Strict):
+    """How a network is trained.
+
+    sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
+    as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
+    "official" uses the data set's val split. learning_rate: the highest; "cosine" warms up over the first
+    twentieth of the run and falls to 0, "constant" stays. averaging: decay per step of the weights' running mean,
+    0 for none; validated and saved are the averaged weights. patience: epochs without a better validation loss
+    before the run ends. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5 uncalibrated.
+    """
+
+    name: str
+    network: NetworkSpec
+    preprocess: PreprocessSpec
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine"]
+    weight_decay: float = Field(default=0.0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    averaging: float = Field(default=0.0, ge=0, lt=1)
+    sampling: Literal["all", "balanced"]
+    validation: Literal["official", "grouped"]
+    patience: int = Field(ge=1)
+    decide: Literal["half", "sensitivity"]
+    augmentation: Augmentation = Augmentation()
+
+
+SEED = Recipe(
+    name="seed",
+    network=NetworkSpec(name="seed_cnn"),
+    preprocess=seed_preprocess(),
+    epochs=10,
+    learning_rate=1e-3,
+    schedule="constant",
+    sampling="all",
+    validation="official",
+    patience=10,
+    decide="half",
+)
+
+DEFAULT = Recipe(
+    name="default",
+    network=NetworkSpec(
+        name="residual_cnn", params={"stem": 32, "stem_stride": 4, "widths": [32, 64, 128], "blocks": 2}
+    ),
+    preprocess=PreprocessSpec(size=160, resample="bilinear"),
+    epochs=40,
+    learning_rate=2e-3,
+    schedule="cosine",
+    weight_decay=0.02,
+    label_smoothing=0.05,
+    averaging=0.99,
+    sampling="balanced",
+    validation="grouped",
+    patience=20,
+    decide="sensitivity",
+    augmentation=Augmentation(
+        rotation=10,
+        zoom=0.15,
+        stretch=0.12,
+        shift=0.06,
+        flip=0.5,
+        gamma=0.4,
+        contrast=0.35,
+        brightness=0.12,
+        field=0.3,
+        sharpness=1.0,
+        resolution=0.2,
+        noise=0.03,
+        erase=0.3,
+        border=0.3,
+    ),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SEED)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by name, or from a .json file such as the recipe.json of an earlier run. Raises UsageError."""
+    if name in RECIPES:
+        return RECIPES[name]
+    path = Path(name)
+    if path.suffix != ".json" or not path.is_file():
+        raise UsageError(
+            f"--recipe among {sorted(RECIPES)} or a recipe.json", repr(name), "choose one, or check the path"
+        )
+    try:
+        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        return Recipe.model_validate(raw)
+    except (ValueError, ValidationError) as error:
+        raise UsageError("a recipe in JSON", f"{name} ({error})", "start from an earlier run's recipe.json") from error
