@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +19,7 @@ from cxr.files import sha256_of_file, write_json
 from cxr.preprocess import PreprocessSpec
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Final = "1"
 DESCRIPTION = "bundle.json"
 MODEL_FILE = "model.h5"
 
@@ -117,11 +117,15 @@ def _read_description(folder: Path) -> BundleDescription:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"{DESCRIPTION} in JSON", f"one that is not ({error})", "restore the bundle") from error
+        raise BundleError(
+            f"{DESCRIPTION} in JSON", f"one that is not ({error})", "restore the bundle"
+        ) from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise BundleError(
-            f"bundle schema_version {SCHEMA_VERSION!r}", repr(version), "update the project, or use an older bundle"
+            f"bundle schema_version {SCHEMA_VERSION!r}",
+            repr(version),
+            "update the project, or use an older bundle",
         )
     try:
         return BundleDescription.model_validate(raw)
@@ -151,5 +155,7 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
         found = sha256_of_file(path)
         if found != expected:
             raise BundleError(
-                f"sha256 {expected[:12]} for {name}", found[:12], "the file was altered: fetch the bundle again"
+                f"sha256 {expected[:12]} for {name}",
+                found[:12],
+                "the file was altered: fetch the bundle again",
             )

@@ -159,7 +159,8 @@ class DataChecks:
             rows.append(f"exact duplicates {what}: {len(sets)}{examples}")
         names = ", ".join(list(self.groups_on_two_sides)[:shown])
         rows.append(
-            f"patient groups named in several splits: {len(self.groups_on_two_sides)}" + (f" ({names}, ...)" if names else "")
+            f"patient groups named in several splits: {len(self.groups_on_two_sides)}"
+            + (f" ({names}, ...)" if names else "")
         )
         return rows
 

@@ -33,7 +33,10 @@ class DecisionSpec(BaseModel):
 
     @model_validator(mode="after")
     def _band_holds_threshold(self) -> "DecisionSpec":
-        if self.uncertain_band and not 0 <= self.uncertain_band[0] <= self.threshold <= self.uncertain_band[1] <= 1:
+        if (
+            self.uncertain_band
+            and not 0 <= self.uncertain_band[0] <= self.threshold <= self.uncertain_band[1] <= 1
+        ):
             raise ValueError(f"uncertain_band {self.uncertain_band} does not hold threshold {self.threshold}")
         return self
 

@@ -33,8 +33,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes files private; a bundle is meant to be read by others
-        os.replace(name, path)
+        Path(name).chmod(0o644)  # mkstemp makes files private; a bundle is meant to be read by others
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -67,7 +67,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         if path.exists():
             path.rmdir()
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

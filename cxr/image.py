@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cxr.errors import ImageError
 from cxr.types import GrayPixels
@@ -65,7 +65,9 @@ class GrayImage:
     def __post_init__(self) -> None:
         dtype = np.uint8 if self.bits == 8 else np.uint16
         if self.bits not in _DEPTHS or self.pixels.dtype != dtype or self.pixels.ndim != 2:
-            raise ValueError(f"not a grayscale image: {self.pixels.dtype} {self.pixels.shape} of {self.bits} bits")
+            raise ValueError(
+                f"not a grayscale image: {self.pixels.dtype} {self.pixels.shape} of {self.bits} bits"
+            )
         self.pixels.setflags(write=False)
 
     @property
@@ -112,14 +114,16 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_geometry(opened, name)
             return _to_gray(opened, name)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             "a JPEG, PNG, TIFF or WebP image",
             f"{name}, which is none of them" if content else f"{name}, which is empty",
             "export the radiograph as PNG or JPEG",
         ) from error
     except _BROKEN as error:
-        raise ImageError("an undamaged image file", f"{name} ({error})", "export or copy the file again") from error
+        raise ImageError(
+            "an undamaged image file", f"{name} ({error})", "export or copy the file again"
+        ) from error
 
 
 def from_array(
@@ -128,10 +132,11 @@ def from_array(
     """A GrayImage from 8-bit or 16-bit pixels (height, width), its depth found by the rule above."""
     brightest = int(values.max())
     bits = 8 if values.dtype == np.uint8 else next(depth for depth in _DEPTHS if brightest < 2**depth)
-    if white_is_zero:
-        values = np.asarray(2**bits - 1, values.dtype) - values
-    # A copy where the array is a view of a decoder's buffer: a GrayImage owns its pixels.
-    return GrayImage(np.array(values, np.uint8 if bits == 8 else np.uint16), bits, notes)
+    # A copy, since the values may be a view of a decoder's buffer: a GrayImage owns its pixels.
+    pixels: GrayPixels = np.array(values, np.uint8) if bits == 8 else np.array(values, np.uint16)
+    return GrayImage(
+        np.subtract(2**bits - 1, pixels, dtype=pixels.dtype) if white_is_zero else pixels, bits, notes
+    )
 
 
 def _check_geometry(opened: Image.Image, name: str) -> None:
@@ -171,7 +176,9 @@ def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
     values = np.asarray(image)
     if image.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise ImageError("floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG")
+            raise ImageError(
+                "floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG"
+            )
         return np.round(values * 65535).astype(np.uint16)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(

@@ -89,7 +89,9 @@ def _logit_output(model: keras.Model) -> Any:
 
 def _check_contract(model: keras.Model, path: Path) -> None:
     shape, head = model.input_shape, model.layers[-1]
-    square = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 1 and shape[1]
+    square = (
+        isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 1 and shape[1]
+    )
     sigmoid_head = (
         isinstance(head, keras.layers.Dense | keras.layers.Activation)
         and head.activation is keras.activations.sigmoid

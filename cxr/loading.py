@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cxr.dataset import Film, join_duplicates
@@ -24,13 +25,15 @@ class LoadedFilms:
     films: list[Film]
     pixels: ModelPixels
 
-    def take(self, keep: Sequence[bool]) -> "LoadedFilms":
+    def take(self, keep: Sequence[bool] | NDArray[np.bool_]) -> "LoadedFilms":
         """The films for which `keep` is true."""
         chosen = np.asarray(keep, bool)
-        return LoadedFilms([film for film, kept in zip(self.films, chosen, strict=True) if kept], self.pixels[chosen])
+        return LoadedFilms(
+            [film for film, kept in zip(self.films, chosen, strict=True) if kept], self.pixels[chosen]
+        )
 
     @property
-    def y_true(self) -> np.ndarray:
+    def y_true(self) -> NDArray[np.uint8]:
         """Labels, uint8 (n,): 1 is PNEUMONIA."""
         return np.array([film.is_pneumonia for film in self.films], np.uint8)
 

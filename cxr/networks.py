@@ -21,7 +21,9 @@ def build_network(name: str, params: dict[str, Any], size: int, dtype: str = "fl
     Raises BundleError for a name or a setting that is not registered.
     """
     if name not in _BUILDERS:
-        raise BundleError(f"a network among {sorted(_BUILDERS)}", repr(name), "update the project or the bundle")
+        raise BundleError(
+            f"a network among {sorted(_BUILDERS)}", repr(name), "update the project or the bundle"
+        )
     try:
         return _BUILDERS[name](size=size, dtype=dtype, **params)
     except TypeError as error:

@@ -13,6 +13,7 @@ Phantoms are schematic. They test software and show where a heat map ought to li
 them says nothing about patients.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,10 @@ class PhantomRecord:
     def path(self) -> Path:
         """Place of the film inside the data set's folder, e.g. train/NORMAL/IM-0003-0001.jpeg."""
         return Path(self.split, self.label, self.file_name)
+
+    def draw(self, size: int = 224) -> "Phantom":
+        """The phantom itself, `size` by `size` pixels."""
+        return make_phantom(self.seed, self.subtype, size, self.thorax_seed)
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,11 @@ def phantom_split(n: int, seed: int = 0) -> list[PhantomRecord]:
         for split, (subtype, films) in zip(_assign_splits(shuffled), shuffled, strict=True):
             records += _patient_records(rng, split, subtype, films, records)
     return records
+
+
+def phantom_jpeg(record: PhantomRecord, size: int = 224) -> bytes:
+    """The JPEG file of one planned phantom, as `write_phantoms` writes it."""
+    return _encode(record.draw(size))
 
 
 def write_phantoms(folder: Path, n: int, seed: int = 0, size: int = 224, masks: bool = False) -> None:
@@ -949,9 +959,14 @@ def _file_names(subtype: Subtype, patient: int, films: int, first: int) -> list[
 
 
 def _write_film(folder: Path, record: PhantomRecord, size: int, masks: bool) -> None:
-    phantom = make_phantom(record.seed, record.subtype, size, record.thorax_seed)
-    image = Image.fromarray(phantom.pixels)
-    image.save(folder / record.path, format="JPEG", quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+    drawn = record.draw(size)
+    (folder / record.path).write_bytes(_encode(drawn))
     if masks:
-        mask = Image.fromarray(phantom.opacity_mask.astype(np.uint8) * 255)
+        mask = Image.fromarray(drawn.opacity_mask.astype(np.uint8) * 255)
         mask.save((folder / "masks" / record.path).with_suffix(".png"))
+
+
+def _encode(drawn: Phantom) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(drawn.pixels).save(stream, format="JPEG", quality=JPEG_QUALITY, comment=JPEG_COMMENT)
+    return stream.getvalue()

@@ -1,9 +1,9 @@
 """DATA: where labelled radiographs come from, read in place.
 
-    a folder               in the Kaggle layout, or bare
-    a .zip of one          read without unpacking, so that nothing can be written outside or left behind
-    hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
-    phantom[:N]            N synthetic radiographs (default 600)
+a folder               in the Kaggle layout, or bare
+a .zip of one          read without unpacking, so that nothing can be written outside or left behind
+hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
+phantom[:N]            N synthetic radiographs (default 600)
 """
 
 import re
@@ -77,7 +77,9 @@ class FolderSource:
         try:
             return (self._root / film.path).read_bytes()
         except OSError as error:
-            raise DataError("a file that can be read", f"{film.path} ({error.strerror})", "check it") from error
+            raise DataError(
+                "a file that can be read", f"{film.path} ({error.strerror})", "check it"
+            ) from error
 
 
 class ZipSource:
@@ -88,7 +90,9 @@ class ZipSource:
             self._archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise DataError(
-                "DATA to be a folder or a whole .zip", f"{path.name} ({error})", "download or copy the archive again"
+                "DATA to be a folder or a whole .zip",
+                f"{path.name} ({error})",
+                "download or copy the archive again",
             ) from error
         self._lock = threading.Lock()
         members = [member for member in self._archive.infolist() if not member.is_dir()]
@@ -113,12 +117,16 @@ class PhantomSource:
         try:
             records = phantom.phantom_split(count, seed=0)
         except ValueError as error:
-            raise UsageError("phantom:N with N large enough", f"phantom:{count} ({error})", "ask for more") from error
-        self._records = {_phantom_path(record): record for record in records}
+            raise UsageError(
+                "phantom:N with N large enough", f"phantom:{count} ({error})", "ask for more"
+            ) from error
+        self._records = {record.path.as_posix(): record for record in records}
         self.films = [
             describe(path, record.split, record.label) for path, record in sorted(self._records.items())
         ]
-        self.identity = DataIdentity(f"phantom:{count}", notes=("synthetic images, not radiographs of people",))
+        self.identity = DataIdentity(
+            f"phantom:{count}", notes=("synthetic images, not radiographs of people",)
+        )
 
     def read(self, film: Film) -> bytes:
         return phantom.phantom_jpeg(self._records[film.path])
@@ -139,8 +147,13 @@ class HubSource:
                 unnamed += not path
                 name = PurePosixPath(path).name if path else f"{index:05d}.jpeg"
                 place = f"{split}/{label}/{name}"
-                self._rows[place if place not in self._rows else f"{split}/{label}/{index:05d}-{name}"] = (split, index)
-        self.films = [describe(place, split, place.split("/")[1]) for place, (split, _) in sorted(self._rows.items())]
+                self._rows[place if place not in self._rows else f"{split}/{label}/{index:05d}-{name}"] = (
+                    split,
+                    index,
+                )
+        self.films = [
+            describe(place, split, place.split("/")[1]) for place, (split, _) in sorted(self._rows.items())
+        ]
         note = (
             f"{unnamed} of {len(self.films)} films come without a file name, so their patients are not known: "
             "only films with identical bytes can be kept on one side of a split"
@@ -151,7 +164,9 @@ class HubSource:
         split, index = self._rows[film.path]
         content = self._tables[split][index]["image"]["bytes"]
         if content is None:
-            raise DataError("images inside the data set", f"{film.path} without bytes", "choose another revision")
+            raise DataError(
+                "images inside the data set", f"{film.path} without bytes", "choose another revision"
+            )
         return bytes(content)
 
 
@@ -167,16 +182,22 @@ def _load_hub(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
     except (HfHubHTTPError, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            "a data set that the Hub gives us", f"{repo} ({reason})", "check its name, your access and the network"
+            "a data set that the Hub gives us",
+            f"{repo} ({reason})",
+            "check its name, your access and the network",
         ) from error
     tables = {_HUB_SPLITS[name]: table for name, table in loaded.items() if name in _HUB_SPLITS}
     for table in tables.values():
         missing = {"image", "label"} - set(table.column_names)
         if missing:
             raise DataError(
-                "columns image and label", f"{repo} without {sorted(missing)}", "use a data set in the image-folder form"
+                "columns image and label",
+                f"{repo} without {sorted(missing)}",
+                "use a data set in the image-folder form",
             )
-    return commit, {name: table.cast_column("image", datasets.Image(decode=False)) for name, table in tables.items()}
+    return commit, {
+        name: table.cast_column("image", datasets.Image(decode=False)) for name, table in tables.items()
+    }
 
 
 def _hub_rows(table: Any) -> list[tuple[str, str | None]]:
@@ -204,7 +225,9 @@ def _refuse_unsafe(members: list[zipfile.ZipInfo], name: str) -> None:
         place = PurePosixPath(member.filename.replace("\\", "/"))
         if place.is_absolute() or ".." in place.parts or re.match(r"[A-Za-z]:", member.filename):
             raise DataError(
-                "file names that stay inside the .zip", f"{member.filename!r} in {name}", "do not use this archive"
+                "file names that stay inside the .zip",
+                f"{member.filename!r} in {name}",
+                "do not use this archive",
             )
         if member.file_size > MAX_BYTES and member.compress_size * 100 < member.file_size:
             raise DataError(
@@ -221,7 +244,3 @@ def _phantom_count(data: str) -> int:
     if not count.isdecimal():
         raise UsageError("phantom or phantom:N", repr(data), "for example phantom:600")
     return int(count)
-
-
-def _phantom_path(record: phantom.PhantomRecord) -> str:
-    return f"{record.split}/{record.label}/{record.file_name}"

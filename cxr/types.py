@@ -1,14 +1,14 @@
 """Shapes and roles, named once.
 
-    GrayPixels   uint8 or uint16 (height, width), 0 is black; the scale's white is 2**bits - 1
-    ModelPixels  uint8 (size, size): one radiograph after preprocessing; what the trainer caches
-    InputBatch   float32 (n, size, size, 1) in [0, 1]: what a network reads
-    Logits       float64 (n,): log-odds of PNEUMONIA before calibration
-    Probabilities float64 (n,) in [0, 1]: P(PNEUMONIA)
-    EvidenceMap  float32 (height, width): contribution of each place to the logit; above 0 speaks for PNEUMONIA
+GrayPixels   uint8 or uint16 (height, width), 0 is black; the scale's white is 2**bits - 1
+ModelPixels  uint8 (size, size): one radiograph after preprocessing; what the trainer caches
+InputBatch   float32 (n, size, size, 1) in [0, 1]: what a network reads
+Logits       float64 (n,): log-odds of PNEUMONIA before calibration
+Probabilities float64 (n,) in [0, 1]: P(PNEUMONIA)
+EvidenceMap  float32 (height, width): contribution of each place to the logit; above 0 speaks for PNEUMONIA
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ Probabilities = NDArray[np.float64]
 EvidenceMap = NDArray[np.float32]
 FloatArray = NDArray[np.floating[Any]]
 
-NORMAL = "NORMAL"
-PNEUMONIA = "PNEUMONIA"
-UNCERTAIN = "UNCERTAIN"
+NORMAL: Final = "NORMAL"
+PNEUMONIA: Final = "PNEUMONIA"
+UNCERTAIN: Final = "UNCERTAIN"
 CLASSES = (NORMAL, PNEUMONIA)
 """The class order everywhere: index 1, the positive class, is PNEUMONIA."""

@@ -95,7 +95,7 @@ def test_shapes_types_and_read_only(subtype: Subtype, size: int) -> None:
     assert (phantom.subtype, phantom.seed) == (subtype, 1)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_masks_are_empty_for_normals_and_a_plausible_part_of_the_film_otherwise(seed: int) -> None:
     assert not make_phantom(seed, "normal", SIZE).opacity_mask.any()
     assert 0.003 < make_phantom(seed, "bacterial", SIZE).opacity_mask.mean() < 0.2
@@ -108,7 +108,7 @@ def test_masks_are_empty_for_normals_and_a_plausible_part_of_the_film_otherwise(
 
 @pytest.mark.parametrize("subtype", DISEASES)
 def test_disease_brightens_its_mask_and_changes_nothing_else(subtype: OpacitySubtype) -> None:
-    for seed in range(12):
+    for seed in range(8):
         phantom = make_phantom(seed, subtype, SIZE)
         change = phantom.pixels.astype(int) - make_phantom(seed, "normal", SIZE).pixels
         inside = change[phantom.opacity_mask].mean()
@@ -150,8 +150,8 @@ def test_wrong_arguments_name_the_rule(arguments: tuple[int, Subtype, int], rule
 
 @pytest.fixture(scope="module")
 def data_set() -> tuple[list[PhantomRecord], np.ndarray, np.ndarray]:
-    """Records, pixels (n, SIZE, SIZE) and y_true of 220 films."""
-    records = phantom_split(220, seed=11)
+    """Records, pixels (n, SIZE, SIZE) and y_true of 180 films."""
+    records = phantom_split(180, seed=11)
     films = np.stack([make_phantom(r.seed, r.subtype, SIZE, r.thorax_seed).pixels for r in records])
     return records, films, np.array([r.label == "PNEUMONIA" for r in records])
 
@@ -213,10 +213,11 @@ def test_add_opacity_brightens_its_mask_only_and_leaves_its_input(
 
 
 @pytest.mark.parametrize("subtype", DISEASES)
-def test_add_opacity_stays_in_its_region(film: np.ndarray, subtype: OpacitySubtype) -> None:
+def test_add_opacity_stays_in_its_region(subtype: OpacitySubtype) -> None:
+    film = make_phantom(4, "normal", 224).pixels  # large enough for the region's edge to be softened
     region = np.zeros(film.shape, np.bool_)
-    region[30:60, 25:48] = True  # one lung
-    for seed in range(6):
+    region[60:130, 45:90] = True  # one lung
+    for seed in range(4):
         planted, mask = add_opacity(film, seed, subtype, region)
         assert mask.any() and not (mask & ~region).any()
         assert np.array_equal(planted[~region], film[~region])

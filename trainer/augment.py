@@ -105,10 +105,15 @@ def _expose(films: Tensor, draws: _Draws, a: Augmentation, size: int) -> Tensor:
     """Gamma, contrast, brightness, uneven exposure and noise."""
     if a.gamma:
         # The square root of black has no slope, so keep off 0.
-        films = tf.exp(tf.math.log(tf.clip_by_value(films, 1e-3, 1.0)) * tf.exp(draws.uniform(-a.gamma, a.gamma)))
+        films = tf.exp(
+            tf.math.log(tf.clip_by_value(films, 1e-3, 1.0)) * tf.exp(draws.uniform(-a.gamma, a.gamma))
+        )
     if a.contrast or a.brightness:
         mean = tf.reduce_mean(films, axis=(1, 2), keepdims=True)
-        gain, offset = tf.exp(draws.uniform(-a.contrast, a.contrast)), draws.uniform(-a.brightness, a.brightness)
+        gain, offset = (
+            tf.exp(draws.uniform(-a.contrast, a.contrast)),
+            draws.uniform(-a.brightness, a.brightness),
+        )
         films = (films - mean) * gain + mean + offset
     if a.field:
         field = tf.image.resize(draws.uniform(-a.field, a.field, (3, 3, 1)), (size, size), "bicubic")

@@ -10,7 +10,9 @@ SENSITIVITY_FLOOR = 0.97
 UNCERTAIN_SHARE = 0.05
 REFERENCE_PREVALENCE = 0.5
 
-HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="0.5 on the uncalibrated probability, the original's")
+HALF = DecisionSpec(
+    temperature=1.0, threshold=0.5, rule="0.5 on the uncalibrated probability, the original's"
+)
 
 
 def fit_decision(y_true: np.ndarray, logits: Logits) -> DecisionSpec:

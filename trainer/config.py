@@ -35,9 +35,13 @@ class TrainConfig:
     """Leave unreadable files out, in place of stopping."""
     test: bool = True
     """Evaluate the finished bundle once on the test split, where there is one, and keep the figures in it."""
+    pictures: Literal["films", "phantoms"] = "films"
+    """What the bundle's gallery and sample grid may show: held-out films, or synthetic phantoms only."""
     name: str = "cxr-pneumonia"
     """Name of the bundle."""
     version: str = "0.1.0"
     """Version of the bundle."""
     tensorboard: Path | None = None
     """Folder for a TensorBoard log."""
+    debug: bool = False
+    """Show the traceback of an error."""

@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def fit(
     seed: int,
     dtype: str,
     folder: Path,
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    tensorboard: Path | None = None,
 ) -> Fitted:
     """Train `recipe` and keep the weights of the epoch with the lowest validation loss.
 
@@ -54,7 +53,9 @@ def fit(
     state = _State(folder, run)
     state.restore()
     steps = run.steps_per_epoch * recipe.epochs
-    with tqdm(total=steps, initial=run.steps_per_epoch * len(state.history), disable=None, unit=" steps") as bar:
+    with tqdm(
+        total=steps, initial=run.steps_per_epoch * len(state.history), disable=None, unit=" steps"
+    ) as bar:
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             if state.history and epoch - 1 - state.best_epoch >= recipe.patience:
                 tqdm.write(f"stopped early: no better validation loss for {recipe.patience} epochs")
@@ -63,7 +64,7 @@ def fit(
             loss = run.train_epoch(epoch, bar)
             row = {"epoch": epoch, "learning_rate": run.last_rate, "loss": loss, **run.validate(validation)}
             state.save(row)
-            on_epoch(row)
+            _log(tensorboard, row)
             tqdm.write(_describe(row, recipe.epochs, time.perf_counter() - start))
     run.served.set_weights(state.best_weights)
     return Fitted(run.served, state.history, state.best_epoch)
@@ -154,13 +155,19 @@ class _Run:
         from sklearn.metrics import log_loss, roc_auc_score
 
         y_true = films.y_true
-        y_prob = np.concatenate([self._probabilities(part) for part in np.array_split(films.pixels, len(y_true) // 64 + 1)])
+        y_prob = np.concatenate(
+            [self._probabilities(part) for part in np.array_split(films.pixels, len(y_true) // 64 + 1)]
+        )
         weight = np.ones(len(y_true))
         if self.recipe.sampling == "balanced":
             weight = (0.5 / np.bincount(y_true, minlength=2))[y_true]
         loss = log_loss(y_true, y_prob.clip(1e-7, 1 - 1e-7), sample_weight=weight, labels=[0, 1])
         accuracy = float(np.average((y_prob >= 0.5) == y_true, weights=weight))
-        return {"val_loss": loss, "val_roc_auc": float(roc_auc_score(y_true, y_prob)), "val_accuracy": accuracy}
+        return {
+            "val_loss": loss,
+            "val_roc_auc": float(roc_auc_score(y_true, y_prob)),
+            "val_accuracy": accuracy,
+        }
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
         return np.asarray(self.served(to_input_batch(pixels), training=False))[:, 0].astype(np.float64)
@@ -181,7 +188,9 @@ class _Run:
         warm_up = max(1, total // 20)
         if number < warm_up:
             return self.recipe.learning_rate * (number + 1) / warm_up
-        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (number - warm_up) / (total - warm_up)))
+        return (
+            self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (number - warm_up) / (total - warm_up)))
+        )
 
     def _decay(self, number: int) -> float:
         # The mean must not remember the random start, so it follows closely at first.
@@ -235,7 +244,8 @@ class _State:
         arrays |= {f"best_{i}": value for i, value in enumerate(self.best_weights)}
         table = np.array([[row[name] for name in HISTORY_COLUMNS] for row in self.history])
         stream = io.BytesIO()
-        np.savez(stream, **arrays, history=table, best_epoch=self.best_epoch)
+        arrays |= {"history": table, "best_epoch": np.array(self.best_epoch)}
+        np.savez(stream, allow_pickle=False, **arrays)
         write_bytes(self._folder / STATE_FILE, stream.getvalue())
         write_text(self._folder / "history.csv", history_csv(self.history))
 
@@ -250,6 +260,15 @@ class _State:
             self.best_epoch = int(saved["best_epoch"])
             rows = [dict(zip(HISTORY_COLUMNS, map(float, row), strict=True)) for row in saved["history"]]
         self.history = [{**row, "epoch": int(row["epoch"])} for row in rows]
+
+
+def _log(folder: Path | None, row: Row) -> None:
+    """Append one epoch to a TensorBoard log; a resumed run writes another file that TensorBoard joins."""
+    if folder is None:
+        return
+    with tf.summary.create_file_writer(str(folder)).as_default(step=int(row["epoch"])):
+        for name in HISTORY_COLUMNS[1:]:
+            tf.summary.scalar(name, row[name])
 
 
 def _describe(row: Row, epochs: int, seconds: float) -> str:

@@ -136,4 +136,6 @@ def find_recipe(name: str) -> Recipe:
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(raw)
     except (ValueError, ValidationError) as error:
-        raise UsageError("a recipe in JSON", f"{name} ({error})", "start from an earlier run's recipe.json") from error
+        raise UsageError(
+            "a recipe in JSON", f"{name} ({error})", "start from an earlier run's recipe.json"
+        ) from error

@@ -24,7 +24,9 @@ def validation_mask(films: Sequence[Film], folds: int, fold: int, seed: int) -> 
     scarce = {name: len(set(groups[strata == name])) for name in np.unique(strata)}
     if min(scarce.values()) < folds:
         raise DataError(
-            f"at least {folds} patient groups of each kind in train", f"{scarce}", "use more films, or fewer --folds"
+            f"at least {folds} patient groups of each kind in train",
+            f"{scarce}",
+            "use more films, or fewer --folds",
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     _, held_out = list(splitter.split(np.zeros(len(films)), strata, groups))[fold]

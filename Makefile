@@ -1,0 +1,42 @@
+# Everything from a fresh clone: `make run` serves the app, `make test` runs the tests. `make help` lists the rest.
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+OUT ?= runs/train
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint train lock
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: $(READY)  ## Make .venv from requirements.lock
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11, 3.12 or 3.13 on PATH; received none; install one, or pass PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null 2>&1; then uv pip install --python $(PY) --require-hashes -r requirements.lock; \
+	else $(PY) -m pip install --quiet --disable-pip-version-check uv && $(VENV)/bin/uv pip install --python $(PY) --require-hashes -r requirements.lock; fi
+	@touch $(READY)
+
+run: setup  ## Serve the app at http://127.0.0.1:7860 (MODEL=... for another model)
+	$(PY) app.py
+
+test: setup  ## Run the tests
+	$(PY) -m pytest
+
+lint: setup  ## Check style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+train: setup  ## Train on DATA=... into OUT=runs/train (ARGS="--epochs 5" for more)
+	@test -n "$(DATA)" || { echo "error: expected DATA=folder, archive.zip, hub:OWNER/NAME or phantom:N; received none; try make train DATA=phantom:600" >&2; exit 2; }
+	$(PY) -m trainer train --data $(DATA) --out $(OUT) $(ARGS)
+
+lock: setup  ## Write requirements.lock anew from pyproject.toml
+	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock

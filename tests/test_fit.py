@@ -1,0 +1,137 @@
+"""Fitting: the same history again, after a stop as without, and a clear end on NaN. TensorFlow is imported here."""
+
+import numpy as np
+import pytest
+
+from cxr.bundle import NetworkSpec
+from cxr.dataset import Film
+from cxr.errors import TrainingError
+from cxr.loading import LoadedFilms
+from cxr.preprocess import PreprocessSpec
+from trainer.fit import STATE_FILE, fit
+from trainer.recipes import DEFAULT, Augmentation, Recipe
+
+SIZE = 32
+TINY = Recipe(
+    name="tiny",
+    network=NetworkSpec(name="residual_cnn", params={"stem": 8, "widths": [8, 16], "blocks": 1}),
+    preprocess=PreprocessSpec(size=SIZE, resample="bilinear"),
+    epochs=4,
+    batch_size=16,
+    learning_rate=3e-3,
+    schedule="cosine",
+    weight_decay=0.01,
+    averaging=0.9,
+    sampling="balanced",
+    validation="grouped",
+    patience=4,
+    decide="sensitivity",
+    augmentation=DEFAULT.augmentation,
+)
+
+
+def striped_films(count: int, seed: int) -> LoadedFilms:
+    """Noise; the films of pneumonia have a bright left half."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3 > 0
+    pixels = rng.integers(0, 120, (count, SIZE, SIZE), np.uint8)
+    pixels[labels, :, : SIZE // 2] += 100
+    names = ["PNEUMONIA" if label else "NORMAL" for label in labels]
+    films = [Film(f"train/{name}/{i}.png", "train", name, "", f"p{i}", str(i)) for i, name in enumerate(names)]
+    return LoadedFilms(films, pixels)
+
+
+@pytest.fixture(scope="module")
+def films():
+    return striped_films(60, 0), striped_films(30, 1)
+
+
+@pytest.fixture(scope="module")
+def unbroken(films, tmp_path_factory):
+    return fit(TINY, *films, seed=3, dtype="float32", folder=tmp_path_factory.mktemp("unbroken"))
+
+
+def test_learns_and_keeps_best_epoch(unbroken):
+    losses = [row["val_loss"] for row in unbroken.history]
+    assert unbroken.best_epoch == int(np.argmin(losses)) + 1
+    assert len(losses) == TINY.epochs
+    assert unbroken.history[-1]["loss"] < unbroken.history[0]["loss"]
+
+
+def test_served_weights_are_those_of_the_best_epoch(unbroken, films):
+    from sklearn.metrics import roc_auc_score
+
+    from cxr.preprocess import to_input_batch
+
+    y_prob = np.asarray(unbroken.model(to_input_batch(films[1].pixels), training=False))[:, 0]
+    expected = unbroken.history[unbroken.best_epoch - 1]["val_roc_auc"]
+    assert roc_auc_score(films[1].y_true, y_prob) == pytest.approx(expected, abs=1e-12)
+
+
+def test_same_seed_gives_same_history(unbroken, films, tmp_path):
+    assert fit(TINY, *films, seed=3, dtype="float32", folder=tmp_path).history == unbroken.history
+
+
+def test_other_seed_gives_other_history(unbroken, films, tmp_path):
+    assert fit(TINY, *films, seed=4, dtype="float32", folder=tmp_path).history != unbroken.history
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the run's own code gets to clean up."""
+
+
+@pytest.mark.parametrize("network", [TINY.network, NetworkSpec(name="seed_cnn")], ids=["residual", "dropout"])
+def test_resumed_run_repeats_the_unbroken_history(network, films, tmp_path, monkeypatch):
+    size = SIZE if network.name == "residual_cnn" else 62
+    recipe = TINY.model_copy(update={"network": network, "preprocess": PreprocessSpec(size=size, resample="box")})
+    films = tuple(LoadedFilms(part.films, _enlarge(part.pixels, size)) for part in films)
+    whole = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "whole")
+
+    from trainer import fit as module
+
+    original, epochs_done = module._Run.train_epoch, []
+
+    def dies_in_third_epoch(self, epoch, bar):
+        if epoch == 3:
+            original(self, epoch, bar)
+            raise Killed
+        epochs_done.append(epoch)
+        return original(self, epoch, bar)
+
+    monkeypatch.setattr(module._Run, "train_epoch", dies_in_third_epoch)
+    with pytest.raises(Killed):
+        fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "broken")
+    monkeypatch.setattr(module._Run, "train_epoch", original)
+    assert epochs_done == [1, 2] and (tmp_path / "broken" / STATE_FILE).is_file()
+    resumed = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "broken")
+    assert resumed.history == whole.history
+    for mine, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def _enlarge(pixels: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(pixels, ((0, 0), (0, size - SIZE), (0, size - SIZE)), mode="edge")
+
+
+def test_stops_early(films, tmp_path):
+    recipe = TINY.model_copy(update={"learning_rate": 1e-12, "averaging": 0.0, "epochs": 40, "patience": 2})
+    history = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path).history
+    assert len(history) < 40
+
+
+def test_loss_that_is_not_finite_stops_the_run(films, tmp_path):
+    recipe = TINY.model_copy(
+        update={"learning_rate": 1e30, "schedule": "constant", "augmentation": Augmentation(), "epochs": 10}
+    )
+    with pytest.raises(TrainingError, match="a finite loss"):
+        fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path)
+
+
+def test_tensorboard_log_holds_each_epoch(films, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = TINY.model_copy(update={"epochs": 2})
+    fitted = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "run", tensorboard=tmp_path / "log")
+    log = EventAccumulator(str(tmp_path / "log")).Reload()
+    steps = [event.step for event in log.Tensors("val_loss")]
+    assert steps == [row["epoch"] for row in fitted.history]

@@ -1,0 +1,179 @@
+"""A fitted network -> a bundle folder: decision, figures, plots, gallery, card, and at last bundle.json."""
+
+import logging
+import platform
+import subprocess
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evaluation.metrics import evaluate
+from evaluation.predictions import score_films, write_predictions
+from evaluation.run import evaluate_and_write
+
+from cxr.bundle import MODEL_FILE, GoldenProbe, write_description
+from cxr.dataset import Film, write_manifest
+from cxr.decision import DecisionSpec
+from cxr.files import sha256_of_file, write_json, write_text
+from cxr.keras_backend import KerasBackend
+from cxr.loading import LoadedFilms
+from cxr.predictor import ModelIdentity, Predictor
+from cxr.sources import FilmSource
+from trainer.calibrate import HALF, fit_decision
+from trainer.card import write_card
+from trainer.config import TrainConfig
+from trainer.examples import write_examples
+from trainer.fit import Fitted, history_csv
+from trainer.prepared import Prepared
+from trainer.recipes import Recipe
+
+RESAMPLES = 2000
+_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "scikit-learn")
+
+
+def write_bundle(
+    folder: Path,
+    config: TrainConfig,
+    recipe: Recipe,
+    source: FilmSource,
+    prepared: Prepared,
+    fitted: Fitted,
+    precision: str,
+) -> None:
+    """Fill `folder`, which exists and is empty, and check the result by loading it."""
+    prepared = prepared if config.test else replace(prepared, test=None)
+    _save_model(fitted, folder / MODEL_FILE)
+    write_text(folder / "history.csv", history_csv(fitted.history))
+    write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
+    write_manifest(folder / "manifest.csv", _manifest(prepared))
+    predictor = _settle(folder, config, recipe, prepared.validation)
+    training = _training_record(config, recipe, prepared, fitted, precision)
+    metrics = _measure(folder, predictor, config, prepared, fitted)
+    write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
+    fields = {
+        "name": config.name,
+        "version": config.version,
+        "network": recipe.network,
+        "preprocess": recipe.preprocess,
+        "decision": predictor.decision,
+        "training": training,
+        "probe": GoldenProbe(logit=predictor.probe_logit),
+    }
+    write_card(folder, fields, metrics)
+    write_description(folder, fields)
+    Predictor.from_bundle(folder)
+
+
+def _save_model(fitted: Fitted, path: Path) -> None:
+    # Keras warns on every save that HDF5 is legacy; here the format is the contract.
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.ERROR)
+    try:
+        fitted.model.save(path, include_optimizer=False)
+    finally:
+        absl.setLevel(level)
+
+
+def _settle(folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms) -> Predictor:
+    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films."""
+    path = folder / MODEL_FILE
+    backend = KerasBackend.from_weights(path, recipe.network, recipe.preprocess.size)
+    identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
+    draft = Predictor(backend, recipe.preprocess, HALF, identity)
+    decision: DecisionSpec = HALF
+    if recipe.decide == "sensitivity":
+        decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
+    return Predictor(backend, recipe.preprocess, decision, identity)
+
+
+def _measure(
+    folder: Path, predictor: Predictor, config: TrainConfig, prepared: Prepared, fitted: Fitted
+) -> dict[str, Any]:
+    """Write predictions, plots and metrics.json; its headline is the test split where there is one.
+
+    The test films are scored here for the first and only time, when nothing is left to choose.
+    """
+    name, films = prepared.held_out
+    rows = score_films(predictor, prepared.validation)
+    validation = evaluate(rows, predictor.decision.threshold, RESAMPLES, config.seed)
+    if name != "validation":
+        write_predictions(folder / "validation_predictions.csv", rows)
+    metrics = evaluate_and_write(
+        folder,
+        predictor,
+        films,
+        prepared.identity,
+        name,
+        resamples=RESAMPLES,
+        seed=config.seed,
+        history=fitted.history,
+        show_films=config.pictures == "films",
+    )
+    metrics |= {"validation": validation}
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def _manifest(prepared: Prepared) -> list[Film]:
+    """All films of the run with the part that each played."""
+    held_out = [replace(film, split="validation") for film in prepared.validation.films]
+    tested = prepared.test.films if prepared.test is not None else []
+    return [*prepared.train.films, *held_out, *tested]
+
+
+def _training_record(
+    config: TrainConfig, recipe: Recipe, prepared: Prepared, fitted: Fitted, precision: str
+) -> dict[str, Any]:
+    positive = prepared.train.y_true.mean()
+    return {
+        "data": prepared.identity.id,
+        "data_revision": prepared.identity.revision,
+        "data_notes": list(prepared.notes),
+        "fingerprint": prepared.fingerprint,
+        "counts": prepared.checks.counts,
+        "films": {"train": len(prepared.train.films), "validation": len(prepared.validation.films)},
+        "prevalence": float(positive),
+        "sampling": recipe.sampling,
+        "split_rule": prepared.split_rule,
+        "recipe": recipe.name,
+        "epochs": len(fitted.history),
+        "best_epoch": fitted.best_epoch,
+        "seed": config.seed,
+        "precision": precision,
+        "parameters": fitted.model.count_params(),
+        "libraries": _library_versions(),
+        "python": platform.python_version(),
+        "code_commit": _code_commit(),
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError
+
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # tensorflow and tensorflow-cpu stand for each other
+            continue
+    return found
+
+
+def _code_commit() -> str:
+    """The project's commit, "+changes" after it if files differ from it, or "" outside a git checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        result = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
+        )
+        return result.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + (
+            "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""

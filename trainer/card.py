@@ -1,0 +1,90 @@
+"""The model card: model_card.md filled from what bundle.json and metrics.json hold. Nothing is typed by hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from cxr.files import write_text
+from cxr.sources import DEFAULT_HUB_DATA
+
+TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
+FIGURES = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision (PPV)",
+    "npv": "NPV",
+    "f1": "F1",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "log_loss": "log loss",
+}
+_DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
+
+
+def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """Write README.md into a bundle folder."""
+    synthetic = fields["training"]["data"].startswith("phantom")
+    card = ModelCard.from_template(
+        _front_matter(fields, metrics, synthetic),
+        template_path=str(TEMPLATE),
+        synthetic=synthetic,
+        figures=FIGURES,
+        metrics=metrics,
+        show=show,
+        interval=interval,
+        **{
+            name: fields[name]
+            for name in ("name", "version", "network", "preprocess", "decision", "training")
+        },
+    )
+    write_text(folder / "README.md", str(card).rstrip() + "\n")
+
+
+def show(figure: Mapping[str, Any]) -> str:
+    """A figure to three decimals, or a dash where it is undefined."""
+    return "-" if figure["value"] is None else f"{figure['value']:.3f}"
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """A 95% interval to three decimals, or a dash."""
+    return "-" if figure["ci95"] is None else "{:.3f} to {:.3f}".format(*figure["ci95"])
+
+
+def _front_matter(fields: Mapping[str, Any], metrics: Mapping[str, Any], synthetic: bool) -> ModelCardData:
+    training = fields["training"]
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="phantom" if synthetic else _DATASET,
+            dataset_name="synthetic phantoms" if synthetic else "Chest X-Ray Images (Pneumonia)",
+            dataset_split=metrics["data"]["split"],
+            dataset_revision=training["data_revision"] or None,
+            metric_type=key,
+            metric_name=name,
+            metric_value=round(metrics[key]["value"], 4),
+        )
+        for key, name in FIGURES.items()
+        if metrics[key]["value"] is not None
+    ]
+    return ModelCardData(
+        model_name=fields["name"],
+        language=["en", "es"],
+        license="apache-2.0",
+        library_name="keras",
+        pipeline_tag="image-classification",
+        tags=[
+            "chest-x-ray",
+            "pneumonia",
+            "radiograph",
+            "medical-imaging",
+            *(["synthetic"] if synthetic else []),
+        ],
+        datasets=None if synthetic else [_DATASET],
+        metrics=list(FIGURES),
+        eval_results=results,
+    )

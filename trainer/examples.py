@@ -1,0 +1,91 @@
+"""The bundle's gallery: a few held-out films with their truth, or phantoms plainly named so."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from cxr.dataset import Film
+from cxr.decision import logit
+from cxr.files import write_bytes, write_text
+from cxr.image import decode
+from cxr.loading import LoadedFilms
+from cxr.predictor import Predictor
+from cxr.sources import FilmSource, PhantomSource
+from cxr.types import NORMAL, UNCERTAIN
+
+COLUMNS = ("file", "truth", "probability", "attribution")
+PHANTOM_ATTRIBUTION = "synthetic phantom, not a radiograph of a person"
+_PHANTOM_COUNT = 8
+
+
+def write_examples(
+    folder: Path, predictor: Predictor, source: FilmSource, held_out: LoadedFilms, kind: str
+) -> None:
+    """Write images and examples.csv. `kind` is "films" (held-out films of the data set) or "phantoms"."""
+    if kind == "phantoms" and not isinstance(source, PhantomSource):
+        source = PhantomSource(12 * _PHANTOM_COUNT)
+        films = _spread_phantoms(source.films)
+        attribution = PHANTOM_ATTRIBUTION
+    else:
+        films = _telling_films(predictor, held_out)
+        attribution = (
+            PHANTOM_ATTRIBUTION
+            if isinstance(source, PhantomSource)
+            else f"held-out film of {source.identity.id}"
+        )
+    rows = []
+    for film in films:
+        content = source.read(film)
+        name = f"phantom-{film.name}" if attribution == PHANTOM_ATTRIBUTION else film.name
+        probability = predictor.predict(decode(content, film.name)).probability
+        write_bytes(folder / name, content)
+        rows.append(
+            {
+                "file": name,
+                "truth": film.label,
+                "probability": f"{probability:.6f}",
+                "attribution": attribution,
+            }
+        )
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "examples.csv", stream.getvalue())
+
+
+def _spread_phantoms(films: list[Film]) -> list[Film]:
+    """Half normal, a quarter bacterial, a quarter viral."""
+    wanted = {"": _PHANTOM_COUNT // 2, "bacterial": _PHANTOM_COUNT // 4, "viral": _PHANTOM_COUNT // 4}
+    return [
+        film
+        for subtype, count in wanted.items()
+        for film in [f for f in films if f.subtype == subtype][:count]
+    ]
+
+
+def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
+    """Two clear films of each kind, and where there are such an error of each kind and an uncertain one."""
+    logits = predictor.logits(held_out.pixels)
+    probabilities = predictor.decision.probabilities(logits)
+    threshold = predictor.decision.threshold
+    margin = np.abs(logit(probabilities) - logit(np.array([threshold])))
+    wrong = (probabilities >= threshold) != held_out.y_true.astype(bool)
+    labels = np.array([predictor.decision.label(p) for p in probabilities])
+    kinds = np.array([film.subtype or film.label for film in held_out.films])
+    chosen: list[int] = []
+    for kind in np.unique(kinds):
+        right = np.flatnonzero((kinds == kind) & ~wrong & (labels != UNCERTAIN))
+        # From the middle of the ranking: typical, neither the easiest nor the hardest.
+        middle = right[np.argsort(margin[right])][len(right) // 2 :]
+        chosen += list(middle[: 4 if kind == NORMAL else 2])
+    for telling in (
+        wrong & (labels != UNCERTAIN) & (held_out.y_true == 0),
+        wrong & (held_out.y_true == 1),
+        labels == UNCERTAIN,
+    ):
+        rows = np.setdiff1d(np.flatnonzero(telling), chosen)
+        chosen += list(rows[np.argsort(margin[rows])][:1])
+    return [held_out.films[row] for row in chosen]

@@ -1,0 +1,26 @@
+"""What a run has learnt of its data before it fits."""
+
+from dataclasses import dataclass
+
+from cxr.dataset import DataChecks
+from cxr.loading import LoadedFilms
+from cxr.sources import DataIdentity
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The films of a run, apart. Test films are loaded for the checks and for the last figures only."""
+
+    identity: DataIdentity
+    train: LoadedFilms
+    validation: LoadedFilms
+    test: LoadedFilms | None
+    checks: DataChecks
+    split_rule: str
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @property
+    def held_out(self) -> tuple[str, LoadedFilms]:
+        """Name and films of the split that the bundle's headline figures are of, once the run is over."""
+        return ("test", self.test) if self.test is not None else ("validation", self.validation)
