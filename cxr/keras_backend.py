@@ -59,7 +59,7 @@ class _Graph(tf.Module):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
-        self._parts = keras.Model(model.inputs, [spatial[-1].output, _logit_output(model)])
+        self._parts = keras.Model(model.input, [spatial[-1].output, _logit_output(model)])
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
         self.logits = tf.function(self._logits, input_signature=signature)
         self.evidence = tf.function(self._evidence, input_signature=signature)
