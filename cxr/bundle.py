@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cxr.decision import DecisionSpec
-from cxr.errors import BundleError
+from cxr.errors import BundleError, first_problem
 from cxr.files import sha256_of_file, write_json
 from cxr.preprocess import PreprocessSpec
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
@@ -130,11 +130,7 @@ def _read_description(folder: Path) -> BundleDescription:
     try:
         return BundleDescription.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BundleError(
-            f"a valid {DESCRIPTION}", f"{where or 'one'}: {first['msg']}", "restore the bundle"
-        ) from error
+        raise BundleError(f"a valid {DESCRIPTION}", first_problem(error), "restore the bundle") from error
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

@@ -11,6 +11,8 @@ Every message names the rule, what was received, and what to do next, and never 
 came from: front ends show it as it is. `code` is stable, for programs.
 """
 
+from pydantic import ValidationError
+
 
 class CxrError(Exception):
     """Base class: one clear line built from the rule, what was received, and the next step."""
@@ -52,3 +54,10 @@ class TrainingError(CxrError):
     """A training run cannot go on."""
 
     code = "training_stopped"
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, in one line: where, and what."""
+    found = error.errors()[0]
+    where = ".".join(map(str, found["loc"]))
+    return f"{where}: {found['msg']}" if where else found["msg"]

@@ -5,20 +5,22 @@ Bit depth is handled by rule, never by saturation:
 - 8-bit films are taken as they are.
 - Films stored in 16 bits use the scale of 8, 10, 12, 14 or 16 bits, whichever is the smallest that holds their
   brightest pixel, since a 12-bit detector's film is commonly stored in a 16-bit file without saying so.
-- Floating-point TIFFs must lie in [0, 1].
+- Floating-point TIFFs must lie in [0, 1], and 1 is white.
 - Colour is reduced to luma (ITU-R BT.601, as Pillow's mode "L"); three equal channels come out unchanged.
 - Transparency is laid over black; EXIF orientation and "white is zero" are undone. Each such step is noted.
 """
 
 import io
 import struct
+import threading
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr.errors import ImageError
 from cxr.types import GrayPixels
@@ -44,9 +46,9 @@ _BROKEN = (
     NotImplementedError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
+# Pillow lists 16-bit "white is zero" TIFFs of one byte order only, and reads both.
+TiffImagePlugin.OPEN_INFO.setdefault((TiffImagePlugin.MM, 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,27 +113,63 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
             "export the radiograph at a lower resolution",
         )
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        with _pillow_silence, Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_geometry(opened, name)
             return _to_gray(opened, name)
     except UnidentifiedImageError as error:
         raise ImageError(
             "a JPEG, PNG, TIFF or WebP image",
-            f"{name}, which is none of them" if content else f"{name}, which is empty",
+            f"{name}, which is none of them or damaged" if content else f"{name}, which is empty",
             "export the radiograph as PNG or JPEG",
         ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, "many more") from error
     except _BROKEN as error:
         raise ImageError(
             "an undamaged image file", f"{name} ({error})", "export or copy the file again"
         ) from error
 
 
+class _PillowSilence:
+    """While films are decoded, Pillow's warnings are silenced, and no others.
+
+    Pillow warns of odd metadata in files that it then reads, or refuses by an exception. Warning filters belong to
+    the whole process, so the first thread in sets them aside and the last one out puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__()
+
+
+_pillow_silence = _PillowSilence()
+
+
 def from_array(
-    values: NDArray[np.uint16] | NDArray[np.uint8], notes: tuple[str, ...] = (), white_is_zero: bool = False
+    values: NDArray[np.uint16] | NDArray[np.uint8],
+    notes: tuple[str, ...] = (),
+    white_is_zero: bool = False,
+    bits: int | None = None,
 ) -> GrayImage:
-    """A GrayImage from 8-bit or 16-bit pixels (height, width), its depth found by the rule above."""
-    brightest = int(values.max())
-    bits = 8 if values.dtype == np.uint8 else next(depth for depth in _DEPTHS if brightest < 2**depth)
+    """A GrayImage from 8-bit or 16-bit pixels (height, width), its depth found by the rule above unless given."""
+    if bits is None:
+        brightest = int(values.max())
+        bits = 8 if values.dtype == np.uint8 else next(depth for depth in _DEPTHS if brightest < 2**depth)
     # A copy, since the values may be a view of a decoder's buffer: a GrayImage owns its pixels.
     pixels: GrayPixels = np.array(values, np.uint8) if bits == 8 else np.array(values, np.uint16)
     return GrayImage(
@@ -142,20 +180,24 @@ def from_array(
 def _check_geometry(opened: Image.Image, name: str) -> None:
     width, height = opened.size
     if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"at most {MAX_PIXELS // 10**6} million pixels",
-            f"{name} with {width} x {height}",
-            "export the radiograph at a lower resolution",
-        )
+        raise _too_large(name, f"{width} x {height}")
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"at least {MIN_SIDE} pixels on each side",
             f"{name} with {width} x {height}",
             "use the original radiograph, not a thumbnail",
         )
-    frames = getattr(opened, "n_frames", 1)
-    if frames != 1:
-        raise ImageError("a single image", f"{name} with {frames} frames", "export one frame as PNG or JPEG")
+    # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
+    if getattr(opened, "is_animated", False):
+        raise ImageError("a single image", f"{name} with several frames", "export one frame as PNG or JPEG")
+
+
+def _too_large(name: str, pixels: str) -> ImageError:
+    return ImageError(
+        f"at most {MAX_PIXELS // 10**6} million pixels",
+        f"{name} with {pixels}",
+        "export the radiograph at a lower resolution",
+    )
 
 
 def _to_gray(opened: Image.Image, name: str) -> GrayImage:
@@ -165,10 +207,12 @@ def _to_gray(opened: Image.Image, name: str) -> GrayImage:
     image = ImageOps.exif_transpose(opened)
     if orientation in range(2, 9):
         notes.append("rotated_by_exif")
+    if inverted:
+        notes.append("white_is_zero")
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        if inverted:  # Pillow undoes "white is zero" for 8-bit TIFFs only
-            notes.append("white_is_zero")
-        return from_array(_deep_values(image, name), tuple(notes), white_is_zero=inverted)
+        bits = 16 if image.mode == "F" else None
+        # Pillow has undone "white is zero" in films of 8 bits, and leaves it to us in deeper ones.
+        return from_array(_deep_values(image, name), tuple(notes), white_is_zero=inverted, bits=bits)
     return from_array(_shallow_values(image, notes), tuple(notes))
 
 

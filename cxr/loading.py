@@ -61,10 +61,12 @@ def load_films(
         loaded.append(replace(film, sha256=sha256))
         rows.append(pixels)
     if unreadable and not skip_unreadable:
-        listed = "\n  ".join(unreadable[:20])
+        listed = (
+            unreadable[0] if len(unreadable) == 1 else "".join(f"\n  {line}" for line in unreadable) + "\n "
+        )
         raise DataError(
             "readable films only",
-            f"{len(unreadable)} unreadable of {len(films)}:\n  {listed}\n ",
+            f"{len(unreadable)} unreadable of {len(films)}: {listed}",
             "mend or remove them, or pass --skip-unreadable",
         )
     pixels = np.stack(rows) if rows else np.empty((0, spec.size, spec.size), np.uint8)

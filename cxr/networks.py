@@ -39,12 +39,12 @@ def seed_cnn(size: int, dtype: str) -> keras.Model:
     """
     inputs = keras.Input((size, size, 1), name="radiograph")
     x = inputs
-    for width in (32, 64, 128, 256):
-        x = layers.Conv2D(width, 3, activation="relu", dtype=dtype)(x)
-        x = layers.MaxPooling2D(2, dtype=dtype)(x)
-    x = layers.Flatten(dtype=dtype)(x)
-    x = layers.Dense(128, activation="relu", dtype=dtype)(x)
-    x = layers.Dropout(0.5, dtype=dtype)(x)
+    for number, width in enumerate((32, 64, 128, 256), start=1):
+        x = layers.Conv2D(width, 3, activation="relu", dtype=dtype, name=f"convolution_{number}")(x)
+        x = layers.MaxPooling2D(2, dtype=dtype, name=f"pooling_{number}")(x)
+    x = layers.Flatten(dtype=dtype, name="flatten")(x)
+    x = layers.Dense(128, activation="relu", dtype=dtype, name="dense")(x)
+    x = layers.Dropout(0.5, dtype=dtype, name="dropout")(x)
     outputs = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name="seed_cnn")
 
@@ -59,7 +59,7 @@ def residual_cnn(
     dropout: float = 0.3,
     instance_norm_stages: int = 0,
 ) -> keras.Model:
-    """A small residual network (He et al. 2016, pre-activation order of norms kept simple) with a pooled head.
+    """A small residual network (He et al. 2016) with a pooled head.
 
     Global average pooling and one dense unit make the class activation map (Zhou et al. 2016) exact: the mean of
     the map plus the bias is the logit. With `instance_norm_stages`, the first stages normalise half their
@@ -67,43 +67,73 @@ def residual_cnn(
     (IBN-Net, Pan et al. 2018).
     """
     inputs = keras.Input((size, size, 1), name="radiograph")
-    x = _convolve(inputs, stem, 2 * stem_stride + 1, stem_stride, dtype)
-    x = layers.Activation("relu", dtype=dtype)(_normalise(x, instance_norm_stages > 0, dtype))
+    parts = _Parts(dtype)
+    x = parts.convolve(inputs, stem, 2 * stem_stride + 1, stem_stride, "stem")
+    x = parts.activate(parts.normalise(x, "stem", instance_norm_stages > 0), "stem")
     for stage, width in enumerate(widths):
         for block in range(blocks):
             stride = 2 if block == 0 and (stage > 0 or stem_stride == 2) else 1
-            x = _residual_block(x, width, stride, stage < instance_norm_stages, dtype)
-    x = layers.GlobalAveragePooling2D(dtype="float32")(x)
-    x = layers.Dropout(dropout, dtype="float32")(x)
+            name = f"stage{stage + 1}_block{block + 1}"
+            x = parts.residual_block(x, width, stride, name, stage < instance_norm_stages)
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(x)
+    x = layers.Dropout(dropout, dtype="float32", name="dropout")(x)
     outputs = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name="residual_cnn")
 
 
-def _residual_block(x: Any, width: int, stride: int, instance_norm: bool, dtype: str) -> Any:
-    shortcut = x
-    if stride > 1 or x.shape[-1] != width:
-        # Average pooling before a 1x1 convolution: a strided 1x1 would drop three pixels out of four.
-        shortcut = layers.AveragePooling2D(stride, padding="same", dtype=dtype)(x) if stride > 1 else x
-        shortcut = _normalise(_convolve(shortcut, width, 1, 1, dtype), False, dtype)
-    y = _normalise(_convolve(x, width, 3, stride, dtype), instance_norm, dtype)
-    y = layers.Activation("relu", dtype=dtype)(y)
-    y = _normalise(_convolve(y, width, 3, 1, dtype), False, dtype)
-    return layers.Activation("relu", dtype=dtype)(layers.Add(dtype=dtype)([shortcut, y]))
+class _Parts:
+    """The parts of a residual network, each layer with a name of its own.
 
+    Keras's automatic names count up through a process, and so would end up in the file's bytes.
+    """
 
-def _convolve(x: Any, width: int, kernel: int, stride: int, dtype: str) -> Any:
-    return layers.Conv2D(
-        width, kernel, stride, "same", use_bias=False, kernel_initializer="he_normal", dtype=dtype
-    )(x)
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
 
+    def residual_block(self, x: Any, width: int, stride: int, name: str, instance_norm: bool) -> Any:
+        shortcut = x
+        if stride > 1:
+            # Average pooling before a 1x1 convolution: a strided 1x1 would drop three pixels out of four.
+            pooling = layers.AveragePooling2D(
+                stride, padding="same", dtype=self._dtype, name=f"{name}_shortcut_pool"
+            )
+            shortcut = pooling(x)
+        if stride > 1 or x.shape[-1] != width:
+            shortcut = self.normalise(
+                self.convolve(shortcut, width, 1, 1, f"{name}_shortcut"), f"{name}_shortcut", False
+            )
+        y = self.convolve(x, width, 3, stride, f"{name}_first")
+        y = self.activate(self.normalise(y, f"{name}_first", instance_norm), f"{name}_first")
+        y = self.normalise(self.convolve(y, width, 3, 1, f"{name}_second"), f"{name}_second", False)
+        return self.activate(
+            layers.Add(dtype=self._dtype, name=f"{name}_add")([shortcut, y]), f"{name}_second"
+        )
 
-def _normalise(x: Any, instance_norm: bool, dtype: str) -> Any:
-    batch = layers.BatchNormalization(momentum=0.95, dtype=dtype)
-    if not instance_norm:
-        return batch(x)
-    half = x.shape[-1] // 2
-    first = layers.LayerNormalization(axis=(1, 2), center=False, scale=False, dtype=dtype)(x[..., :half])
-    return layers.Concatenate(dtype=dtype)([first, batch(x[..., half:])])
+    def convolve(self, x: Any, width: int, kernel: int, stride: int, name: str) -> Any:
+        return layers.Conv2D(
+            width,
+            kernel,
+            stride,
+            "same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            dtype=self._dtype,
+            name=f"{name}_convolution",
+        )(x)
+
+    def activate(self, x: Any, name: str) -> Any:
+        return layers.Activation("relu", dtype=self._dtype, name=f"{name}_relu")(x)
+
+    def normalise(self, x: Any, name: str, instance_norm: bool) -> Any:
+        batch = layers.BatchNormalization(momentum=0.95, dtype=self._dtype, name=f"{name}_norm")
+        if not instance_norm:
+            return batch(x)
+        half = x.shape[-1] // 2
+        per_film = layers.LayerNormalization(
+            axis=(1, 2), center=False, scale=False, dtype=self._dtype, name=f"{name}_film_norm"
+        )
+        joined = layers.Concatenate(dtype=self._dtype, name=f"{name}_join")
+        return joined([per_film(x[..., :half]), batch(x[..., half:])])
 
 
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {"seed_cnn": seed_cnn, "residual_cnn": residual_cnn}

@@ -6,9 +6,11 @@ hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
 phantom[:N]            N synthetic radiographs (default 600)
 """
 
+import lzma
 import re
-import threading
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +27,18 @@ DEFAULT_PHANTOMS = 600
 _MAX_ZIP_FILES = 200_000
 _HUB_FORM = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _HUB_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+# What zipfile and its decompressors raise on a damaged or encrypted archive.
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,12 @@ class ZipSource:
     def __init__(self, path: Path) -> None:
         try:
             self._archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except _BROKEN_ZIP as error:
             raise DataError(
                 "DATA to be a folder or a whole .zip",
-                f"{path.name} ({error})",
+                f"{path.name} ({_reason(error)})",
                 "download or copy the archive again",
             ) from error
-        self._lock = threading.Lock()
         members = [member for member in self._archive.infolist() if not member.is_dir()]
         _refuse_unsafe(members, path.name)
         self.films, passed_over = find_films(member.filename for member in members)
@@ -104,9 +117,11 @@ class ZipSource:
         try:
             with self._archive.open(film.path) as stream:
                 return stream.read(MAX_BYTES + 1)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        except _BROKEN_ZIP as error:
             raise DataError(
-                "an undamaged, unencrypted .zip", f"{film.path} in it ({error})", "make the archive again"
+                "an undamaged, unencrypted .zip",
+                f"{film.path} in it ({_reason(error)})",
+                "make the archive again",
             ) from error
 
 
@@ -209,6 +224,11 @@ def _hub_rows(table: Any) -> list[tuple[str, str | None]]:
         raise DataError(f"labels {list(CLASSES)}", f"{unknown[:5]}", "use a data set with these two classes")
     paths = [row["path"] for row in table["image"]]
     return list(zip(labels, paths, strict=True))
+
+
+def _reason(error: Exception) -> str:
+    """The error in words, without the folder that an OSError's own text shows."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def _notes(passed_over: Counter[str]) -> tuple[str, ...]:

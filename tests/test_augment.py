@@ -7,7 +7,9 @@ import tensorflow as tf
 from trainer.augment import augment, mix
 from trainer.recipes import DEFAULT, Augmentation
 
-STRENGTH = {name: getattr(DEFAULT.augmentation, name) for name in Augmentation.model_fields if name != "mixup"}
+STRENGTH = {
+    name: getattr(DEFAULT.augmentation, name) for name in Augmentation.model_fields if name != "mixup"
+}
 
 
 @pytest.fixture(scope="module")

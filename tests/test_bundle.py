@@ -84,7 +84,10 @@ FAULTS = {
     "unknown field": (lambda f: edit(f, lambda d: d.update(surprise=1)), "surprise"),
     "classes turned round": (lambda f: edit(f, lambda d: d["classes"].reverse()), "PNEUMONIA"),
     "other input size": (lambda f: edit(f, lambda d: d["preprocess"].update(size=64)), "probe"),
-    "other network": (lambda f: edit(f, lambda d: d["network"].update(name="seed_cnn", params={})), "weights of"),
+    "other network": (
+        lambda f: edit(f, lambda d: d["network"].update(name="seed_cnn", params={})),
+        "weights of",
+    ),
     "unknown network": (lambda f: edit(f, lambda d: d["network"].update(name="vgg")), "a network among"),
     "unknown setting": (lambda f: edit(f, lambda d: d["network"].update(params={"depth": 3})), "depth"),
     "other probe": (lambda f: edit(f, lambda d: d["probe"].update(logit=3.0)), "golden probe"),
@@ -188,7 +191,10 @@ BROKEN_H5 = {
     "text": lambda p: p.write_text("not a model"),
     "empty": lambda p: p.write_bytes(b""),
     "lambda": lambda p: _save(
-        p, keras.layers.Flatten(), keras.layers.Lambda(lambda x: x), keras.layers.Dense(1, activation="sigmoid")
+        p,
+        keras.layers.Flatten(),
+        keras.layers.Lambda(lambda x: x),
+        keras.layers.Dense(1, activation="sigmoid"),
     ),
     "two outputs": lambda p: _save(p, keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")),
     "no sigmoid": lambda p: _save(p, keras.layers.Flatten(), keras.layers.Dense(1)),

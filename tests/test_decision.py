@@ -45,7 +45,13 @@ def test_label_without_band_is_pneumonia_from_the_threshold_on():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"temperature": 0}, {"threshold": 1.0}, {"threshold": 0.0}, {"uncertain_band": (0.6, 0.7)}, {"other": 1}],
+    [
+        {"temperature": 0},
+        {"threshold": 1.0},
+        {"threshold": 0.0},
+        {"uncertain_band": (0.6, 0.7)},
+        {"other": 1},
+    ],
 )
 def test_settings_out_of_range_are_refused(changes):
     with pytest.raises(ValidationError):
@@ -67,7 +73,9 @@ def scored():
     """Logits twice as confident as they should be, shifted, three of four films with pneumonia."""
     rng = np.random.default_rng(0)
     y_true = (rng.random(20_000) < 0.75).astype(np.uint8)
-    honest = rng.normal(np.where(y_true == 1, 1.5, -1.5), math.sqrt(3.0))  # LLR of these normals is the logit itself
+    honest = rng.normal(
+        np.where(y_true == 1, 1.5, -1.5), math.sqrt(3.0)
+    )  # LLR of these normals is the logit itself
     return y_true, 2.0 * honest + 1.0
 
 

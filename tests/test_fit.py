@@ -37,7 +37,9 @@ def striped_films(count: int, seed: int) -> LoadedFilms:
     pixels = rng.integers(0, 120, (count, SIZE, SIZE), np.uint8)
     pixels[labels, :, : SIZE // 2] += 100
     names = ["PNEUMONIA" if label else "NORMAL" for label in labels]
-    films = [Film(f"train/{name}/{i}.png", "train", name, "", f"p{i}", str(i)) for i, name in enumerate(names)]
+    films = [
+        Film(f"train/{name}/{i}.png", "train", name, "", f"p{i}", str(i)) for i, name in enumerate(names)
+    ]
     return LoadedFilms(films, pixels)
 
 
@@ -83,7 +85,9 @@ class Killed(BaseException):
 @pytest.mark.parametrize("network", [TINY.network, NetworkSpec(name="seed_cnn")], ids=["residual", "dropout"])
 def test_resumed_run_repeats_the_unbroken_history(network, films, tmp_path, monkeypatch):
     size = SIZE if network.name == "residual_cnn" else 62
-    recipe = TINY.model_copy(update={"network": network, "preprocess": PreprocessSpec(size=size, resample="box")})
+    recipe = TINY.model_copy(
+        update={"network": network, "preprocess": PreprocessSpec(size=size, resample="box")}
+    )
     films = tuple(LoadedFilms(part.films, _enlarge(part.pixels, size)) for part in films)
     whole = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "whole")
 
@@ -131,7 +135,9 @@ def test_tensorboard_log_holds_each_epoch(films, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     recipe = TINY.model_copy(update={"epochs": 2})
-    fitted = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "run", tensorboard=tmp_path / "log")
+    fitted = fit(
+        recipe, *films, seed=3, dtype="float32", folder=tmp_path / "run", tensorboard=tmp_path / "log"
+    )
     log = EventAccumulator(str(tmp_path / "log")).Reload()
     steps = [event.step for event in log.Tensors("val_loss")]
     assert steps == [row["epoch"] for row in fitted.history]

@@ -22,7 +22,9 @@ def films(patients: int = 60, each: int = 3):
 def test_no_patient_on_both_sides_and_all_kinds_held_out():
     every = films()
     mask = validation_mask(every, folds=8, fold=0, seed=0)
-    sides = [{f.patient for f, held in zip(every, mask, strict=True) if held is side} for side in (True, False)]
+    sides = [
+        {f.patient for f, held in zip(every, mask, strict=True) if held is side} for side in (True, False)
+    ]
     assert mask.dtype == bool and not sides[0] & sides[1]
     kinds = Counter(f.label + f.subtype for f, held in zip(every, mask, strict=True) if held)
     assert set(kinds) == {"NORMAL", "PNEUMONIAbacterial", "PNEUMONIAviral"}

@@ -8,10 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from evaluation.metrics import evaluate
-from evaluation.predictions import score_films, write_predictions
-from evaluation.run import evaluate_and_write
-
 from cxr.bundle import MODEL_FILE, GoldenProbe, write_description
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
@@ -20,6 +16,9 @@ from cxr.keras_backend import KerasBackend
 from cxr.loading import LoadedFilms
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
+from evaluation.metrics import evaluate
+from evaluation.predictions import score_films, write_predictions
+from evaluation.run import evaluate_and_write
 from trainer.calibrate import HALF, fit_decision
 from trainer.card import write_card
 from trainer.config import TrainConfig

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cxr.bundle import NetworkSpec
-from cxr.errors import UsageError
+from cxr.errors import UsageError, first_problem
 from cxr.predictor import seed_preprocess
 from cxr.preprocess import PreprocessSpec
 
@@ -133,9 +133,14 @@ def find_recipe(name: str) -> Recipe:
             f"--recipe among {sorted(RECIPES)} or a recipe.json", repr(name), "choose one, or check the path"
         )
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(raw)
-    except (ValueError, ValidationError) as error:
-        raise UsageError(
-            "a recipe in JSON", f"{name} ({error})", "start from an earlier run's recipe.json"
-        ) from error
+        return Recipe.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise _no_recipe(path, first_problem(error)) from error
+    except ValueError as error:
+        raise _no_recipe(path, str(error)) from error
+
+
+def _no_recipe(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        "a recipe in JSON", f"{path.name} ({reason})", "start from an earlier run's recipe.json"
+    )

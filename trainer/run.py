@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cxr.dataset import BARE_SPLIT, check_films, require_both_classes
-from cxr.errors import UsageError
+from cxr.errors import UsageError, first_problem
 from cxr.files import new_folder, require_free, sha256_of, write_json
 from cxr.loading import LoadedFilms, load_films
 from cxr.sources import FilmSource, open_data
@@ -25,6 +27,7 @@ def train(config: TrainConfig) -> Path:
     beside the folder as `<out>.training`, for --resume.
     """
     recipe = resolve_recipe(config)
+    _check_folds(config)
     require_free(config.out)
     work = config.out.with_name(config.out.name + ".training")
     settings = _settings(config, recipe)
@@ -38,7 +41,13 @@ def train(config: TrainConfig) -> Path:
     state = _start(work, settings, prepared.fingerprint, config, choose_precision)
     try:
         fitted = fit(
-            recipe, prepared.train, prepared.validation, config.seed, state["precision"], work, config.tensorboard
+            recipe,
+            prepared.train,
+            prepared.validation,
+            config.seed,
+            state["precision"],
+            work,
+            config.tensorboard,
         )
     except KeyboardInterrupt:
         print(f"stopped; the finished epochs are kept in {work}: repeat the command with --resume to go on")
@@ -56,8 +65,17 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
     chosen = {name: value for name, value in changes.items() if value is not None}
     try:
         return Recipe.model_validate(find_recipe(config.recipe).model_dump() | chosen)
-    except ValueError as error:
-        raise UsageError("settings in their range", f"{chosen} ({error})", "see --help") from error
+    except ValidationError as error:
+        raise UsageError("settings in their range", first_problem(error), "see --help") from error
+
+
+def _check_folds(config: TrainConfig) -> None:
+    if config.folds < 2:
+        raise UsageError("--folds of at least 2", str(config.folds), "8 is usual")
+    if not 0 <= config.fold < config.folds:
+        raise UsageError(
+            f"--fold from 0 to {config.folds - 1}", str(config.fold), "name a part that there is"
+        )
 
 
 def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared:

@@ -1,0 +1,343 @@
+"""The app through gradio_client against a started server, and its words; with a model that needs no TensorFlow."""
+
+import string
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from fake_model import fake_predictor, phantom_file
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import app
+from cxr.decision import Label
+from cxr.image import decode_file, from_array
+from cxr.predictor import Prediction, Predictor
+from ui import figures, panels, text
+from ui.model import examples, model_json, origin
+
+MODEL_KEYS = {"source", "revision", "version", "sha256"}
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return fake_predictor(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def server(predictor: Predictor) -> Iterator[str]:
+    blocks = app.build_app(predictor)
+    _, url, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
+    yield url
+    blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+def films(folder: Path) -> dict[str, Path]:
+    """One phantom in every kind of file that we read."""
+    pixels = np.asarray(Image.open(phantom_file(folder / "film.png")))
+    deep = pixels.astype(np.uint16) * 257
+    kinds = {kind: folder / f"film.{kind}" for kind in ("png", "jpeg", "tiff", "webp")}
+    for path in kinds.values():
+        Image.fromarray(pixels).save(path)
+    Image.fromarray(deep).save(folder / "deep.png")
+    Image.fromarray(deep).save(folder / "deep.tiff")
+    Image.fromarray((deep >> 4).astype(np.uint16)).save(folder / "twelve.png")
+    return {
+        **kinds,
+        "16-bit png": folder / "deep.png",
+        "16-bit tiff": folder / "deep.tiff",
+        "12-bit png": folder / "twelve.png",
+    }
+
+
+def test_predict_gives_the_predictors_answer_for_every_kind_of_file(
+    client: Client, predictor: Predictor, tmp_path: Path
+) -> None:
+    for kind, path in films(tmp_path).items():
+        answer = client.predict(handle_file(path), api_name="/predict")
+        expected = predictor.predict(decode_file(path))
+        assert answer["probability"] == pytest.approx(expected.probability, abs=1e-6), kind
+        assert answer["label"] == expected.label, kind
+    # Not the saturated near-white that an 8-bit reading of a 16-bit file gives.
+    deep, shallow = (
+        client.predict(handle_file(tmp_path / name), api_name="/predict") for name in ("deep.png", "film.png")
+    )
+    assert deep["probability"] == pytest.approx(shallow["probability"], abs=1e-6)
+
+
+def test_predict_answers_by_the_schema(client: Client, predictor: Predictor, tmp_path: Path) -> None:
+    answer = client.predict(handle_file(phantom_file(tmp_path / "film.png")), api_name="/predict")
+    assert list(answer) == [
+        "schema_version",
+        "label",
+        "probability",
+        "threshold",
+        "accepted",
+        "warnings",
+        "model",
+        "seconds",
+    ]
+    assert answer["schema_version"] == "1"
+    assert answer["label"] in ("NORMAL", "PNEUMONIA", "UNCERTAIN")
+    assert 0 <= answer["probability"] <= 1
+    assert answer["threshold"] == predictor.decision.threshold
+    assert answer["accepted"] is True
+    assert answer["warnings"] == []
+    assert set(answer["model"]) == MODEL_KEYS
+    assert answer["model"]["sha256"] == predictor.identity.sha256
+    assert answer["seconds"] > 0
+
+
+def test_warnings_have_a_code_and_words(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "coloured.png"
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[..., 0], pixels[..., 3] = 200, 128
+    Image.fromarray(pixels).save(path)
+    warnings = client.predict(handle_file(path), api_name="/predict")["warnings"]
+    assert [warning["code"] for warning in warnings] == ["transparency", "colour"]
+    assert warnings[1]["message"] == text.say("warning.colour", "en")
+
+
+def test_explain_gives_the_same_json_and_a_png_of_the_films_shape(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "film.png"
+    Image.open(phantom_file(tmp_path / "square.png")).resize((300, 200)).save(path)
+    answer, picture = client.predict(handle_file(path), api_name="/explain")
+    plain = client.predict(handle_file(path), api_name="/predict")
+    assert {**answer, "seconds": 0} == {**plain, "seconds": 0}
+    with Image.open(picture) as overlay:
+        assert overlay.format == "PNG"
+        assert overlay.size == (300, 200)
+        assert overlay.mode == "RGB"
+
+
+def test_model_info_tells_model_training_and_figures(client: Client, predictor: Predictor) -> None:
+    info = client.predict(api_name="/model_info")
+    assert info == model_json(predictor)
+    assert set(info["model"]) == MODEL_KEYS
+    assert info["decision"]["uncertain_band"] == [0.4, 0.7]
+    assert info["metrics"]["sensitivity"] == {"value": 0.97, "ci95": [0.95, 0.99]}
+    assert info["trained_on"]["synthetic"] is True
+    assert "not a medical device" in info["notice"]
+
+
+def test_only_the_contract_is_public(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)
+    assert set(named["named_endpoints"]) == {"/predict", "/explain", "/model_info"}
+    assert named["unnamed_endpoints"] == {}
+
+
+@pytest.mark.parametrize("endpoint", ["/predict", "/explain"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"plain words, not pixels",  # a text file under an image's name
+        b"",
+        b"\x89PNG\r\n\x1a\n" + bytes(64),  # cut short after the signature
+    ],
+)
+def test_an_unreadable_file_gets_one_clear_line(
+    client: Client, tmp_path: Path, endpoint: str, content: bytes
+) -> None:
+    path = tmp_path / "notes.png"
+    path.write_bytes(content)
+    with pytest.raises(AppError) as caught:
+        client.predict(handle_file(path), api_name=endpoint)
+    message = str(caught.value.message)
+    assert caught.value.title == "unreadable_image"
+    assert message.startswith("expected ")
+    assert "\n" not in message
+    assert not any(word in message for word in ("Traceback", "/tmp", "gradio", str(tmp_path)))
+
+
+def test_no_file_is_told(client: Client) -> None:
+    with pytest.raises(AppError) as caught:
+        client.predict(None, api_name="/predict")
+    assert caught.value.title == "no_file"
+
+
+def test_twenty_callers_get_the_answer_to_their_own_film(
+    server: str, predictor: Predictor, tmp_path: Path
+) -> None:
+    def call(level: int) -> tuple[int, dict[str, Any]]:
+        path = tmp_path / f"{level}.png"
+        Image.fromarray(np.full((64, 64), level, np.uint8)).save(path)
+        return level, client.submit(handle_file(path), api_name="/predict").result(timeout=40)
+
+    client = Client(server, verbose=False)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(call, range(60, 160, 5)))
+    for level, answer in answers:
+        expected = predictor.predict(from_array(np.full((64, 64), level, np.uint8))).probability
+        assert answer["probability"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_privacy_and_limits(server: str, predictor: Predictor) -> None:
+    options = app.launch_options()
+    assert options["run_history"] is False
+    assert options["enable_monitoring"] is False
+    assert options["share"] is False
+    assert options["max_file_size"] == 64 * 2**20
+    blocks = app.build_app(predictor)
+    assert blocks.analytics_enabled is False
+    assert blocks.delete_cache is not None
+    assert max(blocks.delete_cache) <= 600
+    network = [fn for fn in blocks.fns.values() if fn.concurrency_id == "network"]
+    assert len(network) == 5  # upload, button, gallery, /predict, /explain
+    assert {fn.concurrency_limit for fn in network} == {app.AT_ONCE}
+
+
+def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(Path(app.__file__))],
+        env={"PATH": "", "MODEL": "no-such-model"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: expected MODEL to be")
+    assert run.stderr.count("\n") == 1
+
+
+def test_the_app_imports_no_tensorflow_before_a_model_is_loaded() -> None:
+    code = "import sys, app; print('tensorflow' in sys.modules or 'matplotlib' in sys.modules)"
+    root = Path(app.__file__).parent
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
+# Words
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    fields = string.Formatter()
+    for key, words in text.WORDS.items():
+        assert set(words) == set(text.LANGUAGES), key
+        assert all(word.strip() == word and word for word in words.values()), key
+        places = [{name for _, name, _, _ in fields.parse(word) if name} for word in words.values()]
+        assert places[0] == places[1], f"{key}: the languages have different placeholders"
+
+
+def test_no_page_lacks_a_word_in_either_language(predictor: Predictor) -> None:
+    for language in text.LANGUAGES:
+        for label in get_args(Label):
+            notes = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
+            prediction = Prediction(label, 0.5, 0.61, notes, 0.01)
+            shown = panels.Reading(prediction, heat=True, truth="NORMAL")
+            assert text.say(f"decision.{label}", language) in panels.result(shown, predictor, language)
+            assert "map-caption" in panels.caption(shown, language)
+        assert text.say("notice", language) in panels.head(predictor, language)
+        assert text.say("limits", language) in panels.about(predictor, language)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("es-ES,es;q=0.9,en;q=0.8", "es"),
+        ("en-GB,en;q=0.9,es;q=0.8", "en"),
+        ("fr-FR,fr;q=0.9,es;q=0.5,en;q=0.4", "es"),  # neither first, Spanish before English
+        ("en;q=0.2,es;q=0.7", "es"),  # weights before order
+        ("es;q=0,en", "en"),  # a weight of 0 refuses
+        ("de", "en"),
+        ("", "en"),
+        ("*", "en"),
+        ("es;q=9999, nonsense;;", "en"),
+    ],
+)
+def test_the_browsers_language_is_followed(header: str, language: str) -> None:
+    assert text.language_of(header) == language
+
+
+@pytest.mark.parametrize(
+    ("share", "english", "spanish"),
+    [
+        (0.9731, "97.3%", "97,3\N{NO-BREAK SPACE}%"),
+        (0.9999, ">99.9%", ">99,9\N{NO-BREAK SPACE}%"),
+        (0.0001, "<0.1%", "<0,1\N{NO-BREAK SPACE}%"),
+        (1.0, "100.0%", "100,0\N{NO-BREAK SPACE}%"),
+    ],
+)
+def test_a_probability_is_never_rounded_to_certainty(share: float, english: str, spanish: str) -> None:
+    assert text.percent(share, "en") == english
+    assert text.percent(share, "es") == spanish
+
+
+# Panels and figures
+
+
+def test_the_scale_says_in_words_what_it_shows(predictor: Predictor) -> None:
+    scale = panels.scale(0.973, predictor.decision, "en")
+    assert 'role="img"' in scale
+    assert "97.3%" in scale
+    assert "threshold of 61%" in scale
+    assert "from 40% to 70% the model calls a film uncertain" in scale
+
+
+def test_a_model_trained_on_phantoms_says_so_in_plain_sight(tmp_path: Path) -> None:
+    phantoms, children = fake_predictor(tmp_path / "a"), fake_predictor(tmp_path / "b", "chest_xray")
+    for language in text.LANGUAGES:
+        warning = text.say("phantom_model", language)
+        assert warning in panels.head(phantoms, language)
+        assert warning not in panels.head(children, language)
+    assert [origin(phantoms.bundle), origin(children.bundle), origin(None)] == [
+        "phantoms",
+        "children",
+        "unknown",
+    ]
+
+
+def test_text_of_a_bundle_is_shown_as_text(tmp_path: Path) -> None:
+    shown = panels.about(fake_predictor(tmp_path, data="<script>alert(1)</script>"), "en")
+    assert "<script>" not in shown
+
+
+def test_a_model_without_examples_has_no_gallery(predictor: Predictor) -> None:
+    bare = Predictor(predictor.backend, predictor.preprocess, predictor.decision, predictor.identity)
+    assert examples(bare) == []
+    kinds = {type(block).__name__ for block in app.build_app(bare).blocks.values()}
+    assert "Gallery" not in kinds
+    assert text.say("probability_bare", "en") in panels.result(
+        panels.Reading(bare.predict(from_array(np.zeros((64, 64), np.uint8))), heat=False), bare, "en"
+    )
+
+
+def test_the_heat_map_colours_evidence_for_pneumonia_only() -> None:
+    evidence = np.array([[-5.0, 0.0, 1.0, 4.0]], np.float32)
+    alpha = figures.heat_layer(evidence)[0, :, 3]
+    assert alpha[0] == alpha[1] == 0
+    assert 0 < alpha[2] < alpha[3] == 255
+    assert not figures.has_heat(-evidence[:, 2:])
+
+
+def test_a_faint_peak_does_not_get_the_full_colour() -> None:
+    faint, strong = (figures.heat_layer(np.full((1, 1), peak, np.float32))[0, 0, 3] for peak in (0.3, 3.0))
+    assert faint < 128 < strong
+    assert not figures.has_heat(np.full((1, 1), 0.05, np.float32))
+
+
+def test_the_heat_colours_grow_lighter_evenly() -> None:
+    luma = figures.HEAT_COLOURS @ np.array([0.299, 0.587, 0.114])
+    assert (np.diff(luma) > 0).all()
+
+
+def test_an_opacity_of_zero_leaves_the_film_and_large_films_are_reduced() -> None:
+    film = from_array(np.random.default_rng(0).integers(0, 255, (40, 60), np.uint8))
+    evidence = np.ones((40, 60), np.float32)
+    clear = np.asarray(figures.overlay(film, evidence, opacity=0))
+    assert np.array_equal(clear, np.repeat(film.to_8bit()[..., None], 3, axis=2))
+    large = from_array(np.zeros((2000, 1000), np.uint8))
+    assert figures.overlay(large, np.zeros((2000, 1000), np.float32)).size == (768, 1536)
+    shown = figures.layers(large, np.zeros((2000, 1000), np.float32))
+    assert (shown.width, shown.height) == (768, 1536)
