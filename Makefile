@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint train lock
+.PHONY: help setup run test lint train figures lock
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -37,6 +37,9 @@ lint: setup  ## Check style and types
 train: setup  ## Train on DATA=... into OUT=runs/train (ARGS="--epochs 5" for more)
 	@test -n "$(DATA)" || { echo "error: expected DATA=folder, archive.zip, hub:OWNER/NAME or phantom:N; received none; try make train DATA=phantom:600" >&2; exit 2; }
 	$(PY) -m trainer train --data $(DATA) --out $(OUT) $(ARGS)
+
+figures: setup  ## Write the figures of bundles/default into the READMEs
+	$(PY) -m trainer.readme
 
 lock: setup  ## Write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock

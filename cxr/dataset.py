@@ -60,7 +60,7 @@ def describe(path: str, split: str, label: str) -> Film:
         return Film(path, split, label, SUBTYPES[match[2]], f"person{int(match[1])}")
     if match := _NORMAL_NAME.match(stem):
         return Film(path, split, label, "", f"study{int(match[1])}")
-    return Film(path, split, label, "", f"film:{stem}")
+    return Film(path, split, label, "", f"film:{path}")
 
 
 def find_films(paths: Iterable[str]) -> tuple[list[Film], Counter[str]]:

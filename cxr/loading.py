@@ -54,7 +54,7 @@ def load_films(
     rows: list[ModelPixels] = []
     unreadable: list[str] = []
     for film, result in _read_all(source, films, spec, progress):
-        if isinstance(result, ImageError):
+        if isinstance(result, ImageError | DataError):
             unreadable.append(f"{film.path}: {result}")
             continue
         sha256, pixels = result
@@ -75,12 +75,12 @@ def load_films(
 
 def _read_all(
     source: FilmSource, films: Sequence[Film], spec: PreprocessSpec, progress: bool
-) -> Iterable[tuple[Film, tuple[str, ModelPixels] | ImageError]]:
-    def read(film: Film) -> tuple[str, ModelPixels] | ImageError:
-        content = source.read(film)
+) -> Iterable[tuple[Film, tuple[str, ModelPixels] | ImageError | DataError]]:
+    def read(film: Film) -> tuple[str, ModelPixels] | ImageError | DataError:
         try:
+            content = source.read(film)
             return sha256_of(content), to_model_pixels(decode(content, name=film.name), spec)
-        except ImageError as error:
+        except (ImageError, DataError) as error:
             return error
 
     # Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.

@@ -102,13 +102,13 @@ class ZipSource:
     def __init__(self, path: Path) -> None:
         try:
             self._archive = zipfile.ZipFile(path)
+            members = [member for member in self._archive.infolist() if not member.is_dir()]
         except _BROKEN_ZIP as error:
             raise DataError(
                 "DATA to be a folder or a whole .zip",
                 f"{path.name} ({_reason(error)})",
                 "download or copy the archive again",
             ) from error
-        members = [member for member in self._archive.infolist() if not member.is_dir()]
         _refuse_unsafe(members, path.name)
         self.films, passed_over = find_films(member.filename for member in members)
         self.identity = DataIdentity(path.name, notes=_notes(passed_over))
@@ -133,7 +133,9 @@ class PhantomSource:
             records = phantom.phantom_split(count, seed=0)
         except ValueError as error:
             raise UsageError(
-                "phantom:N with N large enough", f"phantom:{count} ({error})", "ask for more"
+                f"phantom:N with N of {phantom.MIN_PHANTOMS} or more",
+                f"phantom:{count}",
+                "ask for more, so that train, val and test each hold both classes",
             ) from error
         self._records = {record.path.as_posix(): record for record in records}
         self.films = [
@@ -160,12 +162,11 @@ class HubSource:
         for split, table in self._tables.items():
             for index, (label, path) in enumerate(_hub_rows(table)):
                 unnamed += not path
-                name = PurePosixPath(path).name if path else f"{index:05d}.jpeg"
-                place = f"{split}/{label}/{name}"
-                self._rows[place if place not in self._rows else f"{split}/{label}/{index:05d}-{name}"] = (
-                    split,
-                    index,
-                )
+                name = PurePosixPath(path or f"{index:05d}.jpeg")
+                place = f"{split}/{label}/{name.name}"
+                if place in self._rows:  # after the stem, whose beginning names the patient
+                    place = f"{split}/{label}/{name.stem}-row{index:05d}{name.suffix}"
+                self._rows[place] = (split, index)
         self.films = [
             describe(place, split, place.split("/")[1]) for place, (split, _) in sorted(self._rows.items())
         ]
@@ -188,20 +189,24 @@ class HubSource:
 def _load_hub(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
     """The commit, and the tables by our split names with undecoded images."""
     import datasets  # here, because only this form of DATA needs it, and its import takes seconds
+    from httpx2 import HTTPError  # what huggingface_hub lets through where a connection fails
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         commit = HfApi().dataset_info(repo, revision=revision).sha or ""
         loaded = datasets.load_dataset(repo, revision=commit)
-    except (HfHubHTTPError, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (HTTPError, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        told = [line.strip() for line in _reason(error).splitlines() if line.strip()]
         raise DataError(
             "a data set that the Hub gives us",
-            f"{repo} ({reason})",
+            f"{repo} ({' '.join(told[:2])})",
             "check its name, your access and the network",
         ) from error
     tables = {_HUB_SPLITS[name]: table for name, table in loaded.items() if name in _HUB_SPLITS}
+    if not tables:
+        raise DataError(
+            f"splits named {', '.join(_HUB_SPLITS)}", f"{repo} with {sorted(loaded)}", "use another data set"
+        )
     for table in tables.values():
         missing = {"image", "label"} - set(table.column_names)
         if missing:
@@ -218,7 +223,11 @@ def _load_hub(repo: str, revision: str | None) -> tuple[str, dict[str, Any]]:
 def _hub_rows(table: Any) -> list[tuple[str, str | None]]:
     """(class name, file name or None) of each row; class names are compared without regard to case."""
     names = getattr(table.features["label"], "names", None)
-    labels = [str(names[value] if names else value).upper() for value in table["label"]]
+    # A film without a label has None, or -1, which would count from the end of the names.
+    labels = [
+        str(names[value] if names and value is not None and value >= 0 else value).upper()
+        for value in table["label"]
+    ]
     unknown = sorted(set(labels) - set(CLASSES))
     if unknown:
         raise DataError(f"labels {list(CLASSES)}", f"{unknown[:5]}", "use a data set with these two classes")

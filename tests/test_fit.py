@@ -95,12 +95,12 @@ def test_resumed_run_repeats_the_unbroken_history(network, films, tmp_path, monk
 
     original, epochs_done = module._Run.train_epoch, []
 
-    def dies_in_third_epoch(self, epoch, bar):
+    def dies_in_third_epoch(self, epoch, *rest):
         if epoch == 3:
-            original(self, epoch, bar)
+            original(self, epoch, *rest)
             raise Killed
         epochs_done.append(epoch)
-        return original(self, epoch, bar)
+        return original(self, epoch, *rest)
 
     monkeypatch.setattr(module._Run, "train_epoch", dies_in_third_epoch)
     with pytest.raises(Killed):

@@ -8,21 +8,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from cxr.files import write_text
 from cxr.sources import DEFAULT_HUB_DATA
+from evaluation.metrics import FIGURES
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
-FIGURES = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "precision": "precision (PPV)",
-    "npv": "NPV",
-    "f1": "F1",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "log_loss": "log loss",
-}
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
 
 
@@ -33,7 +21,7 @@ def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, An
         _front_matter(fields, metrics, synthetic),
         template_path=str(TEMPLATE),
         synthetic=synthetic,
-        figures=FIGURES,
+        figures={key: name for key, (name, _) in FIGURES.items()},
         metrics=metrics,
         show=show,
         interval=interval,
@@ -68,7 +56,7 @@ def _front_matter(fields: Mapping[str, Any], metrics: Mapping[str, Any], synthet
             metric_name=name,
             metric_value=round(metrics[key]["value"], 4),
         )
-        for key, name in FIGURES.items()
+        for key, (name, _) in FIGURES.items()
         if metrics[key]["value"] is not None
     ]
     return ModelCardData(

@@ -3,9 +3,15 @@
 import csv
 import io
 import math
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import Any
 
 import keras
@@ -53,21 +59,42 @@ def fit(
     state = _State(folder, run)
     state.restore()
     steps = run.steps_per_epoch * recipe.epochs
-    with tqdm(
-        total=steps, initial=run.steps_per_epoch * len(state.history), disable=None, unit=" steps"
-    ) as bar:
+    shown = tqdm(total=steps, initial=run.steps_per_epoch * len(state.history), disable=None, unit=" steps")
+    with shown as bar, interruptible() as stop_asked:
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             if state.history and epoch - 1 - state.best_epoch >= recipe.patience:
                 tqdm.write(f"stopped early: no better validation loss for {recipe.patience} epochs")
                 break
             start = time.perf_counter()
-            loss = run.train_epoch(epoch, bar)
+            loss = run.train_epoch(epoch, bar, stop_asked)
             row = {"epoch": epoch, "learning_rate": run.last_rate, "loss": loss, **run.validate(validation)}
             state.save(row)
             _log(tensorboard, row)
             tqdm.write(_describe(row, recipe.epochs, time.perf_counter() - start))
     run.served.set_weights(state.best_weights)
     return Fitted(run.served, state.history, state.best_epoch)
+
+
+@contextmanager
+def interruptible() -> Iterator[Event]:
+    """Turn the first Ctrl-C into an event, and leave the second to Python.
+
+    An exception that comes up inside a TensorFlow call can take the whole process down with it.
+    """
+    asked = Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def history_csv(history: list[Row]) -> str:
@@ -126,11 +153,13 @@ class _Run:
         self._step = tf.function(self._train_step, reduce_retracing=True)
         self._average = tf.function(self._average_weights)
 
-    def train_epoch(self, epoch: int, bar: Any) -> float:
-        """One epoch; returns the mean loss."""
+    def train_epoch(self, epoch: int, bar: Any, stop_asked: Event) -> float:
+        """One epoch; returns the mean loss. Raises KeyboardInterrupt between two steps once a stop is asked for."""
         order, size = self._order(epoch), self.recipe.batch_size
         losses = []
         for index in range(self.steps_per_epoch):
+            if stop_asked.is_set():
+                raise KeyboardInterrupt
             rows = order[index * size : (index + 1) * size]
             number = (epoch - 1) * self.steps_per_epoch + index
             self.last_rate = self._learning_rate(number)

@@ -89,15 +89,22 @@ SEED = Recipe(
 DEFAULT = Recipe(
     name="default",
     network=NetworkSpec(
-        name="residual_cnn", params={"stem": 32, "stem_stride": 4, "widths": [32, 64, 128], "blocks": 2}
+        name="residual_cnn",
+        params={
+            "stem": 32,
+            "stem_stride": 4,
+            "widths": [32, 64, 128],
+            "blocks": 2,
+            "instance_norm_stages": 2,
+        },
     ),
     preprocess=PreprocessSpec(size=160, resample="bilinear"),
-    epochs=40,
+    epochs=36,
     learning_rate=2e-3,
     schedule="cosine",
     weight_decay=0.02,
     label_smoothing=0.05,
-    averaging=0.99,
+    averaging=0.997,
     sampling="balanced",
     validation="grouped",
     patience=20,

@@ -1,0 +1,145 @@
+"""metrics.json: every figure of a set of scored films, each with its 95% interval."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import metrics as sk
+
+from cxr.errors import DataError, UsageError
+from cxr.types import UNCERTAIN, FloatArray, Probabilities
+from evaluation.calibration import expected_calibration_error
+from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.resampling import resampled_figures
+
+FIGURES = {
+    "accuracy": ("Accuracy", "share of all films decided rightly"),
+    "sensitivity": ("Sensitivity", "share of the pneumonia films called PNEUMONIA"),
+    "specificity": ("Specificity", "share of the normal films called NORMAL"),
+    "precision": ("Precision (PPV)", "share of the films called PNEUMONIA that are; depends on prevalence"),
+    "npv": ("Negative predictive value", "share of the films called NORMAL that are; depends on prevalence"),
+    "f1": ("F1", "harmonic mean of precision and sensitivity"),
+    "roc_auc": ("ROC AUC", "chance that a pneumonia film scores above a normal one, at any threshold"),
+    "average_precision": ("Average precision", "area under the precision-recall curve"),
+    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
+    "ece": (
+        "Calibration error (ECE)",
+        "mean gap between probability and outcome, 15 equal-mass bins; 0 is best",
+    ),
+    "log_loss": ("Log loss", "mean negative log-likelihood of the truth; 0 is best"),
+}
+"""Key in metrics.json -> (name for people, what it says)."""
+
+
+def evaluate(
+    rows: Sequence[ScoredFilm], threshold: float, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """All figures of scored films at an operating point: PNEUMONIA where probability >= threshold.
+
+    Each figure is {"value", "ci95": [low, high]}; both are None where the films leave it undefined, such as
+    AUC with one class, and ci95 alone is None with one patient group or `resamples` of 0. The uncertain band
+    is ignored but for `uncertain`. Intervals are percentiles of a bootstrap over patient groups; resamples in
+    which a figure is undefined do not count for it. Subgroups set all normals against the pneumonia films of
+    one subtype. Raises DataError for no films, UsageError for a negative number of resamples.
+    """
+    if not rows:
+        raise DataError("at least one film to evaluate", "none", "check the data set and the split")
+    if resamples < 0:
+        raise UsageError(
+            "resamples of 0 or more", str(resamples), "2000 is usual; 0 leaves the intervals out"
+        )
+    return {
+        "threshold": threshold,
+        **_summary(rows, threshold, resamples, seed),
+        "uncertain": _uncertain(rows),
+        "subgroups": {
+            subtype: _summary(_normals_and(rows, subtype), threshold, resamples, seed)
+            for subtype in sorted({row.subtype for row in rows if row.is_pneumonia} - {""})
+        },
+        "bootstrap": {"unit": "patient group", "resamples": resamples, "seed": seed, "method": "percentile"},
+    }
+
+
+def bare_figures(rows: Sequence[ScoredFilm]) -> dict[str, float | None]:
+    """Loss, accuracy, precision, recall and AUC as the original project printed them for its Keras model.
+
+    As in Keras, PNEUMONIA is a probability above 0.5, probabilities are held 1e-7 away from 0 and 1 in the
+    loss, and precision and recall are 0 where undefined. AUC is exact, and None with one class; Keras's own
+    is an approximation by 200 thresholds. Raises DataError for no films.
+    """
+    if not rows:
+        raise DataError("at least one film to evaluate", "none", "check the data set and the split")
+    y_true, y_prob = labels_and_probabilities(rows)
+    called = y_prob > 0.5
+    return {
+        "loss": float(sk.log_loss(y_true, np.clip(y_prob, 1e-7, 1 - 1e-7), labels=[0, 1])),
+        "accuracy": float(sk.accuracy_score(y_true, called)),
+        "precision": float(sk.precision_score(y_true, called, zero_division=0.0)),
+        "recall": float(sk.recall_score(y_true, called, zero_division=0.0)),
+        "auc": float(sk.roc_auc_score(y_true, y_prob)) if 0 < y_true.mean() < 1 else None,
+    }
+
+
+def _summary(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
+    """Counts, figures with intervals, and the confusion matrix."""
+    y_true, y_prob = labels_and_probabilities(rows)
+    groups = [row.patient for row in rows]
+    n_groups = len(set(groups))
+    # One group resampled is itself again: that spread would say nothing of another patient.
+    rounds = resamples if n_groups > 1 else 0
+    spread = resampled_figures(y_true, y_prob, groups, threshold, rounds, seed)
+    tn, fp, fn, tp = sk.confusion_matrix(y_true, y_prob >= threshold, labels=[0, 1]).ravel().tolist()
+    return {
+        "n": len(rows),
+        "n_normal": tn + fp,
+        "n_pneumonia": fn + tp,
+        "n_groups": n_groups,
+        **{
+            name: _with_interval(value, spread.get(name))
+            for name, value in _point_figures(y_true, y_prob, threshold).items()
+        },
+        "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+    }
+
+
+def _point_figures(y_true: np.ndarray, y_prob: Probabilities, threshold: float) -> dict[str, float]:
+    """The figures by scikit-learn, in the order of FIGURES; NaN where undefined."""
+    called = (y_prob >= threshold).astype(np.uint8)
+    nan = float("nan")
+    both = 0 < y_true.mean() < 1
+    return {
+        "accuracy": sk.accuracy_score(y_true, called),
+        "sensitivity": sk.recall_score(y_true, called, zero_division=nan),
+        "specificity": sk.recall_score(y_true, called, pos_label=0, zero_division=nan),
+        "precision": sk.precision_score(y_true, called, zero_division=nan),
+        "npv": sk.precision_score(y_true, called, pos_label=0, zero_division=nan),
+        "f1": sk.f1_score(y_true, called, zero_division=nan),
+        "roc_auc": sk.roc_auc_score(y_true, y_prob) if both else nan,
+        "average_precision": sk.average_precision_score(y_true, y_prob) if both else nan,
+        "brier": sk.brier_score_loss(y_true, y_prob, pos_label=1),
+        "ece": expected_calibration_error(y_true, y_prob),
+        "log_loss": sk.log_loss(y_true, y_prob, labels=[0, 1]),
+    }
+
+
+def _with_interval(value: float, spread: FloatArray | None) -> dict[str, Any]:
+    if np.isnan(value):
+        return {"value": None, "ci95": None}
+    defined = spread[~np.isnan(spread)] if spread is not None else np.empty(0)
+    interval = np.percentile(defined, [2.5, 97.5]).tolist() if len(defined) else None
+    return {"value": float(value), "ci95": interval}
+
+
+def _uncertain(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
+    decided = [row for row in rows if row.decision != UNCERTAIN]
+    right = sum(row.decision == row.label for row in decided)
+    n = len(rows) - len(decided)
+    return {
+        "n": n,
+        "share": n / len(rows),
+        "accuracy_of_the_rest": right / len(decided) if decided else None,
+    }
+
+
+def _normals_and(rows: Sequence[ScoredFilm], subtype: str) -> list[ScoredFilm]:
+    return [row for row in rows if not row.is_pneumonia or row.subtype == subtype]

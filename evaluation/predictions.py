@@ -1,0 +1,124 @@
+"""predictions.csv: one model's answer for each labelled film, from which every figure can be recomputed."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from cxr.decision import Label, logit
+from cxr.errors import BundleError, DataError
+from cxr.files import write_text
+from cxr.loading import LoadedFilms
+from cxr.predictor import Predictor
+from cxr.types import CLASSES, PNEUMONIA, UNCERTAIN, Probabilities
+
+
+@dataclass(frozen=True)
+class ScoredFilm:
+    """One labelled film with a model's answer: a row of predictions.csv.
+
+    file: its path inside the data set; patient: the group that the bootstrap resamples as a whole;
+    label: the truth, NORMAL or PNEUMONIA; subtype: "bacterial", "viral" or "";
+    probability: calibrated P(PNEUMONIA) in [0, 1]; decision: NORMAL, PNEUMONIA or UNCERTAIN.
+    """
+
+    file: str
+    patient: str
+    label: str
+    subtype: str
+    probability: float
+    decision: Label
+
+    @property
+    def is_pneumonia(self) -> bool:
+        return self.label == PNEUMONIA
+
+
+COLUMNS = tuple(field.name for field in fields(ScoredFilm))
+
+
+def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
+    """The predictor's answers, in the films' order. `loaded` was preprocessed by `predictor.preprocess`.
+
+    Raises BundleError where an answer is not a number: compared with a threshold, it would pass for NORMAL.
+    """
+    logits = predictor.logits(loaded.pixels)
+    broken = np.flatnonzero(~np.isfinite(logits))
+    if len(broken):
+        raise BundleError(
+            "a finite logit for every film",
+            f"none for {len(broken)} of {len(logits)}, first {loaded.films[broken[0]].path}",
+            "the weights are damaged or diverged in training: use another model",
+        )
+    return [
+        ScoredFilm(film.path, film.patient, film.label, film.subtype, value, predictor.decision.label(value))
+        for film, value in zip(loaded.films, predictor.decision.probabilities(logits).tolist(), strict=True)
+    ]
+
+
+def labels_and_probabilities(rows: Sequence[ScoredFilm]) -> tuple[np.ndarray, Probabilities]:
+    """y_true uint8 (n,), 1 is PNEUMONIA; y_prob float64 (n,)."""
+    y_true = np.array([row.is_pneumonia for row in rows], np.uint8)
+    return y_true, np.array([row.probability for row in rows], np.float64)
+
+
+def worst_errors(rows: Sequence[ScoredFilm], threshold: float, at_most: int) -> list[ScoredFilm]:
+    """The films on the wrong side of `threshold`, those whose log-odds lie farthest from it first."""
+    wrong = [row for row in rows if (row.probability >= threshold) != row.is_pneumonia]
+    centre = float(logit(np.array([threshold]))[0])
+
+    def margin(row: ScoredFilm) -> float:
+        return abs(float(logit(np.array([row.probability]))[0]) - centre)
+
+    return sorted(wrong, key=lambda row: (-margin(row), row.file))[:at_most]
+
+
+def write_predictions(path: Path, rows: Sequence[ScoredFilm]) -> None:
+    """Write predictions.csv; probabilities are written so that reading gives back the same float64."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) | {"probability": repr(row.probability)} for row in rows)
+    write_text(path, stream.getvalue())
+
+
+def read_predictions(path: Path) -> list[ScoredFilm]:
+    """Read predictions.csv. Raises DataError where the file is missing or is not one of ours."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not UTF-8 text"
+        raise _unfit("a readable predictions.csv", f"{path.name} ({reason})") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise _unfit(f"columns {','.join(COLUMNS)}", ",".join(reader.fieldnames or ()) or "an empty file")
+        return [_parse(values, reader.line_num) for values in reader]
+    except csv.Error as error:
+        raise _unfit("a predictions.csv in CSV", f"{path.name} ({error})") from error
+
+
+def _parse(values: dict[str, str], line: int) -> ScoredFilm:
+    # DictReader files surplus cells under None and fills missing ones with None.
+    if None in values or None in values.values():
+        raise _unfit(f"{len(COLUMNS)} cells in line {line}", "another number of them")
+    if values["label"] not in CLASSES:
+        raise _unfit(f"label {' or '.join(CLASSES)} in line {line}", repr(values["label"]))
+    if values["decision"] not in (*CLASSES, UNCERTAIN):
+        raise _unfit(f"decision {', '.join((*CLASSES, UNCERTAIN))} in line {line}", repr(values["decision"]))
+    try:
+        probability = float(values["probability"])
+    except ValueError:
+        probability = float("nan")
+    if not 0 <= probability <= 1:
+        raise _unfit(f"a probability from 0 to 1 in line {line}", repr(values["probability"]))
+    return ScoredFilm(**{**values, "probability": probability})  # type: ignore[arg-type]
+
+
+def _unfit(expected: str, received: str) -> DataError:
+    return DataError(
+        expected, received, "pass a predictions.csv that python -m evaluation or the trainer wrote"
+    )

@@ -1,0 +1,183 @@
+"""An evaluation from end to end: model and labelled radiographs -> predictions, figures, plots, report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cxr.cli import without_start_up_notes
+from cxr.dataset import BARE_SPLIT, Film
+from cxr.errors import UsageError
+from cxr.files import new_folder, require_free, write_json
+from cxr.loading import LoadedFilms, load_films
+from cxr.predictor import Predictor, load_model
+from cxr.sources import DataIdentity, FilmSource, open_data
+from evaluation.metrics import FIGURES, bare_figures, evaluate
+from evaluation.plots import History, write_plots
+from evaluation.predictions import read_predictions, score_films, worst_errors, write_predictions
+from evaluation.report import write_report
+
+LISTED_ERRORS = 20
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Score labelled radiographs with a model; write predictions, figures, plots and a report."""
+
+    model: str
+    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
+    data: str
+    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
+    out: Path
+    """Folder for the results; it must be new or empty."""
+    split: str = "test"
+    """Split to evaluate. A data set without splits is evaluated as a whole."""
+    skip_unreadable: bool = False
+    """Leave unreadable files out, in place of stopping."""
+    resamples: int = 2000
+    """Bootstrap resamples for the intervals; 0 leaves the intervals out."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+    debug: bool = False
+    """Show the whole traceback of an error."""
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Evaluate `config.model` on `config.data`, write `config.out`, print the figures and return the metrics.
+
+    The folder holds predictions.csv, metrics.json, plots/*.png and report.html, and is written whole or not
+    at all. Raises UsageError, DataError or BundleError; what can be told early is told before any film is
+    read.
+    """
+    require_free(config.out)
+    if config.resamples < 0:
+        raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
+    source = open_data(config.data)
+    split, films = choose_films(source.films, config.split)
+    with without_start_up_notes():
+        predictor = load_model(config.model)
+    loaded, identity = _load(source, films, predictor, config.skip_unreadable)
+    with new_folder(config.out) as folder:
+        metrics = evaluate_and_write(
+            folder, predictor, loaded, identity, split, config.resamples, config.seed
+        )
+        rows = read_predictions(folder / "predictions.csv")
+        context = {
+            "trained_on": _trained_on(predictor),
+            "worst_errors": [asdict(row) for row in worst_errors(rows, metrics["threshold"], LISTED_ERRORS)],
+        }
+        write_report(folder / "report.html", metrics, folder / "plots", context)
+    print(describe(metrics))
+    if predictor.bundle is None:
+        print(describe_bare(split, bare_figures(rows)))
+    print(f"report: {config.out / 'report.html'}")
+    return metrics
+
+
+def evaluate_and_write(
+    folder: Path,
+    predictor: Predictor,
+    loaded: LoadedFilms,
+    identity: DataIdentity,
+    split: str,
+    resamples: int = 2000,
+    seed: int = 0,
+    history: History | None = None,
+    show_films: bool = True,
+) -> dict[str, Any]:
+    """Score films, fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
+
+    loaded: films through `predictor.preprocess`; history: one mapping an epoch, for the training curves;
+    show_films: whether the sample grid, which shows the films themselves, is drawn. Raises DataError for no
+    films.
+    """
+    rows = score_films(predictor, loaded)
+    metrics = {
+        "model": _model_record(predictor),
+        "data": {
+            "id": identity.id,
+            "revision": identity.revision,
+            "notes": list(identity.notes),
+            "split": split,
+        },
+        "decision": predictor.decision.model_dump(mode="json"),
+        **evaluate(rows, predictor.decision.threshold, resamples, seed),
+    }
+    write_predictions(folder / "predictions.csv", rows)
+    write_json(folder / "metrics.json", metrics)
+    write_plots(folder / "plots", rows, loaded.pixels if show_films else None, metrics, history)
+    return metrics
+
+
+def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:
+    """The split's name and films. "test" of a data set without splits is all of it.
+
+    Raises UsageError, naming the splits that there are.
+    """
+    present = sorted({film.split for film in films})
+    wanted = BARE_SPLIT if split == "test" and present == [BARE_SPLIT] else split
+    if wanted not in present:
+        raise UsageError(
+            f"--split to be one of {', '.join(present) or 'none, for the data set is empty'}",
+            repr(split),
+            "name a split that is there",
+        )
+    return wanted, [film for film in films if film.split == wanted]
+
+
+def describe(metrics: Mapping[str, Any]) -> str:
+    """The figures as a plain table for the terminal."""
+    data = metrics["data"]
+    lines = [
+        f"{data['id']}, split {data['split']}: {metrics['n']:,} films ({metrics['n_normal']:,} normal, "
+        f"{metrics['n_pneumonia']:,} pneumonia) of {metrics['n_groups']:,} patient groups",
+        f"threshold {metrics['threshold']:.4f}: {metrics['decision']['rule']}",
+        "",
+        f"{'figure':<28}{'value':>10}   95% interval",
+    ]
+    for key, (name, _) in FIGURES.items():
+        value, interval = metrics[key]["value"], metrics[key]["ci95"]
+        shown = "undefined" if value is None else f"{value:.4f}"
+        lines.append(
+            f"{name:<28}{shown:>10}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
+        )
+    cells = metrics["confusion"]
+    lines += ["", f"tn {cells['tn']}  fp {cells['fp']}  fn {cells['fn']}  tp {cells['tp']}"]
+    return "\n".join(lines)
+
+
+def describe_bare(split: str, figures: Mapping[str, float | None]) -> str:
+    """The line that the original project printed, at its threshold of 0.5."""
+    names = {
+        "loss": "loss",
+        "accuracy": "accuracy",
+        "precision": "precision",
+        "recall": "recall",
+        "auc": "AUC",
+    }
+    shown = {
+        name: "undefined" if figures[key] is None else f"{figures[key]:.4f}" for key, name in names.items()
+    }
+    return "  ".join(f"{split.capitalize()} {name}: {value}" for name, value in shown.items())
+
+
+def _load(
+    source: FilmSource, films: Sequence[Film], predictor: Predictor, skip_unreadable: bool
+) -> tuple[LoadedFilms, DataIdentity]:
+    """The films, and the data's identity with a note for each file that was left out."""
+    loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable)
+    notes = tuple(f"skipped, unreadable: {line}" for line in skipped)
+    return loaded, replace(source.identity, notes=(*source.identity.notes, *notes))
+
+
+def _model_record(predictor: Predictor) -> dict[str, str]:
+    identity = predictor.identity
+    return asdict(identity)
+
+
+def _trained_on(predictor: Predictor) -> str:
+    """What the bundle says of its training data, or "" where nothing is known."""
+    if predictor.bundle is None:
+        return ""
+    training = predictor.bundle.description.training
+    return " ".join(str(training[key]) for key in ("data", "data_revision") if training.get(key))

@@ -1,0 +1,82 @@
+"""A model without TensorFlow for the app's tests: bright films are PNEUMONIA, and bright places are the evidence."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cxr.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
+from cxr.decision import DecisionSpec
+from cxr.files import write_json
+from cxr.phantom import make_phantom
+from cxr.predictor import ModelIdentity, Predictor
+from cxr.preprocess import PreprocessSpec
+from cxr.types import EvidenceMap, InputBatch, Logits
+
+SIZE = 64
+_MIDDLE = 0.42
+_PHANTOM = "synthetic phantom, not a radiograph of a person"
+
+
+class BrightnessBackend:
+    """Logit: 40 times the mean brightness above the middle. Evidence: the same, by 8 x 8 pixels."""
+
+    size = SIZE
+
+    def logits(self, batch: InputBatch) -> Logits:
+        return self.evidence(batch)[0]
+
+    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
+        cells = batch.reshape(len(batch), 8, SIZE // 8, 8, SIZE // 8).mean(axis=(2, 4), dtype=np.float64)
+        maps = 40 * (cells - _MIDDLE)
+        return maps.mean(axis=(1, 2)), maps.astype(np.float32)
+
+
+def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:
+    """A predictor with a bundle that has a gallery of phantoms and made-up figures."""
+    _write_gallery(folder / "examples", gallery)
+    write_json(folder / "metrics.json", _figures())
+    preprocess = PreprocessSpec(size=SIZE, resample="bilinear")
+    decision = DecisionSpec(
+        temperature=1.4, threshold=0.61, rule="made up", uncertain_band=(0.4, 0.7), reference_prevalence=0.5
+    )
+    description = BundleDescription(
+        name="fake-model",
+        version="0.0.1",
+        network=NetworkSpec(name="fake"),
+        preprocess=preprocess,
+        decision=decision,
+        training={"data": data, "films": {"train": 5216, "validation": 600}, "prevalence": 0.74},
+        probe=GoldenProbe(logit=0.0),
+        sha256={"model.h5": "0123456789abcdef" * 4},
+    )
+    identity = ModelIdentity("fake", "", "0.0.1", description.sha256["model.h5"])
+    return Predictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
+
+
+def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
+    """A phantom as a file of the format that `path` names."""
+    Image.fromarray(make_phantom(seed, subtype).pixels).save(path)  # type: ignore[arg-type]
+    return path
+
+
+def _write_gallery(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True)
+    with (folder / "examples.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("file", "truth", "probability", "attribution"))
+        for seed in range(count):
+            subtype = ("normal", "bacterial", "normal", "viral")[seed % 4]
+            name = f"phantom-{seed}.png"
+            phantom_file(folder / name, seed, subtype)
+            writer.writerow((name, "NORMAL" if subtype == "normal" else "PNEUMONIA", "0.5", _PHANTOM))
+
+
+def _figures() -> dict[str, object]:
+    figures = {
+        key: {"value": value, "ci95": [value - 0.02, value + 0.02]}
+        for key, value in (("roc_auc", 0.961), ("sensitivity", 0.97), ("specificity", 0.812))
+    }
+    counts = {"n": 624, "n_normal": 234, "n_pneumonia": 390}
+    return {"data": {"id": "fake", "split": "test"}, **counts, **figures, "validation": figures}
