@@ -1,0 +1,84 @@
+"""No train/serve skew: trainer cache, evaluation and app hand the network the very same bytes for a film."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import app
+import evaluation.run as evaluation_run
+from cxr import phantom
+from cxr.decision import DecisionSpec
+from cxr.predictor import ModelIdentity, Predictor
+from cxr.preprocess import to_input_batch
+from cxr.sources import open_data
+from trainer.config import TrainConfig
+from trainer.recipes import RECIPES, Recipe
+from trainer.run import prepare
+
+PER_FOLDER = 6
+
+
+class RecordingBackend:
+    """Answers 0 and keeps every film that it is given."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.seen: list[np.ndarray] = []
+
+    def logits(self, batch):
+        self.seen.extend(batch)
+        return np.zeros(len(batch))
+
+    def evidence(self, batch):
+        return self.logits(batch), np.zeros((len(batch), 4, 4), np.float32)
+
+
+@pytest.fixture(scope="module", params=["phantoms", "real films"])
+def data(request, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("films") / "chest_xray"
+    if request.param == "phantoms":
+        phantom.write_phantoms(folder, 48, seed=2)
+        return folder
+    original = request.getfixturevalue("chest_xray")
+    for films in (path for path in original.glob("*/*") if path.is_dir()):
+        target = folder / films.relative_to(original)
+        target.mkdir(parents=True)
+        for film in sorted(films.iterdir())[:: max(1, len(list(films.iterdir())) // PER_FOLDER)]:
+            shutil.copy(film, target)
+    return folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Path, tmp_path, monkeypatch):
+    backend = RecordingBackend(recipe.preprocess.size)
+    decision = DecisionSpec(temperature=1.0, threshold=0.5, rule="test")
+    predictor = Predictor(backend, recipe.preprocess, decision, ModelIdentity("test", "", "", ""))
+
+    source = open_data(str(data))
+    official = recipe.model_copy(update={"validation": "official"})
+    prepared = prepare(source, TrainConfig(data=str(data), out=tmp_path), official)
+    assert prepared.test is not None
+    cached = {film.path: pixels for film, pixels in zip(prepared.test.films, prepared.test.pixels, strict=True)}
+    cached |= {film.path: pixels for film, pixels in zip(prepared.train.films, prepared.train.pixels, strict=True)}
+    assert len({pixels.tobytes() for pixels in cached.values()}) == len(cached), "films must differ to be told apart"
+
+    monkeypatch.setattr(evaluation_run, "load_model", lambda model: predictor)
+    for split in ("train", "test"):
+        backend.seen.clear()
+        config = evaluation_run.RunConfig("any", str(data), tmp_path / split, split=split, resamples=0)
+        evaluation_run.run(config)
+        films = [film for film in source.films if film.split == split]
+        assert len(backend.seen) == len(films) > 0
+        for film, evaluated in zip(films, backend.seen, strict=True):
+            assert evaluated.tobytes() == to_input_batch(cached[film.path][None]).tobytes(), film.path
+
+    for path, pixels in cached.items():
+        backend.seen.clear()
+        content = (data / path).read_bytes()
+        predictor.predict(app._decoded(content))
+        app._read_for_page(predictor, str(data / path), "en")
+        assert len(backend.seen) == 2
+        for served in backend.seen:
+            assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path
