@@ -127,12 +127,12 @@ class Predictor:
         return to_model_pixels(image, self.preprocess)
 
     def logits(self, pixels: ModelPixels, batch_size: int = 64) -> Logits:
-        """Logits (n,) of preprocessed films uint8 (n, size, size)."""
+        """Logits (n,) of preprocessed films uint8 (n, size, size). Raises BundleError if one is not finite."""
         parts = [
             self.backend.logits(to_input_batch(pixels[start : start + batch_size]))
             for start in range(0, len(pixels), batch_size)
         ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return _finite(np.concatenate(parts)) if parts else np.empty(0)
 
     def predict(self, image: GrayImage) -> Prediction:
         """Probability and decision for one radiograph."""
@@ -151,7 +151,7 @@ class Predictor:
         logits, maps = self.backend.evidence(to_input_batch(self.pixels(image)[None]))
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
-        prediction = self._prediction(image, float(logits[0]), time.perf_counter() - start)
+        prediction = self._prediction(image, float(_finite(logits)[0]), time.perf_counter() - start)
         return Explanation(prediction, evidence)
 
     def _prediction(self, image: GrayImage, value: float, seconds: float) -> Prediction:
@@ -171,6 +171,13 @@ class Predictor:
                 f"{self.probe_logit:.6f}",
                 "the weights do not fit the network: fetch the bundle again",
             )
+
+
+def _finite(logits: Logits) -> Logits:
+    """The logits as they are; a NaN would pass every comparison as NORMAL."""
+    if not np.isfinite(logits).all():
+        raise BundleError("finite logits", "NaN or infinity from the network", "the weights are damaged: use others")
+    return logits
 
 
 def seed_preprocess(size: int = 150) -> PreprocessSpec:

