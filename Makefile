@@ -34,9 +34,8 @@ lint: setup  ## Check style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-train: setup  ## Train on DATA=... into OUT=runs/train (ARGS="--epochs 5" for more)
-	@test -n "$(DATA)" || { echo "error: expected DATA=folder, archive.zip, hub:OWNER/NAME or phantom:N; received none; try make train DATA=phantom:600" >&2; exit 2; }
-	$(PY) -m trainer train --data $(DATA) --out $(OUT) $(ARGS)
+train: setup  ## Train into OUT=runs/train on DATA=... (default: the data set on the Hub; ARGS="--epochs 5" for more)
+	$(PY) -m trainer train --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 figures: setup  ## Write the figures of bundles/default into the READMEs
 	$(PY) -m trainer.readme

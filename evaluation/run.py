@@ -10,7 +10,7 @@ from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
 from cxr.predictor import Predictor, load_model
-from cxr.sources import DataIdentity, FilmSource, open_data
+from cxr.sources import DEFAULT_HUB_DATA, DataIdentity, FilmSource, open_data
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
 from evaluation.predictions import read_predictions, score_films, worst_errors, write_predictions
@@ -25,10 +25,10 @@ class RunConfig:
 
     model: str
     """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
-    data: str
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     out: Path
     """Folder for the results; it must be new or empty."""
+    data: str = DEFAULT_HUB_DATA
+    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     split: str = "test"
     """Split to evaluate. A data set without splits is evaluated as a whole."""
     skip_unreadable: bool = False

@@ -67,7 +67,7 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     monkeypatch.setattr(evaluation_run, "load_model", lambda model: predictor)
     for split in ("train", "test"):
         backend.seen.clear()
-        config = evaluation_run.RunConfig("any", str(data), tmp_path / split, split=split, resamples=0)
+        config = evaluation_run.RunConfig("any", tmp_path / split, str(data), split=split, resamples=0)
         evaluation_run.run(config)
         films = [film for film in source.films if film.split == split]
         assert len(backend.seen) == len(films) > 0

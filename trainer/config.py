@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cxr.sources import DEFAULT_HUB_DATA
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Train a network on labelled radiographs and write one bundle folder."""
 
-    data: str
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     out: Path
     """Folder for the bundle; it must be new or empty."""
+    data: str = DEFAULT_HUB_DATA
+    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     recipe: str = "default"
     """default, seed (the original project's), or a recipe.json of an earlier run."""
     epochs: int | None = None
