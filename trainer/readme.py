@@ -29,7 +29,9 @@ WORDS = {
         "sensitivity": "sensitivity",
         "specificity": "specificity",
         "ece": "expected calibration error",
-        "rest": "Called UNCERTAIN: {share:.1%} of the test films; accuracy on the rest: {accuracy:.3f}.",
+        "to": " to ",
+        "decimal": ".",
+        "rest": "Called UNCERTAIN: {share}% of the test films; accuracy on the rest: {accuracy}.",
     },
     "README.es.md": {
         "head": "medida",
@@ -41,7 +43,9 @@ WORDS = {
         "sensitivity": "sensibilidad",
         "specificity": "especificidad",
         "ece": "error de calibración esperado",
-        "rest": "UNCERTAIN (incierta): {share:.1%} de las imágenes de prueba; exactitud en el resto: {accuracy:.3f}.",
+        "to": " a ",
+        "decimal": ",",
+        "rest": "UNCERTAIN (incierta): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
     },
 }
 
@@ -50,15 +54,23 @@ def table(metrics: Mapping[str, Any], words: Mapping[str, str]) -> str:
     """The figures as a Markdown table, and a line on the films called UNCERTAIN."""
     validation, uncertain = metrics["validation"], metrics["uncertain"]
     heads = (words["head"], words["ours"].format(n=metrics["n"]), words["interval"])
+
+    def figure(text: str) -> str:
+        return text.replace(" to ", words["to"]).replace(".", words["decimal"])
+
     lines = [
         f"| {' | '.join((*heads, words['validation'].format(n=validation['n'])))} |",
         "|---|---|---|---|",
         *(
-            f"| {words[key]} | {show(metrics[key])} | {interval(metrics[key])} | {show(validation[key])} |"
+            f"| {words[key]} | {figure(show(metrics[key]))} | {figure(interval(metrics[key]))} "
+            f"| {figure(show(validation[key]))} |"
             for key in SHOWN
         ),
         "",
-        words["rest"].format(share=uncertain["share"], accuracy=uncertain["accuracy_of_the_rest"]),
+        words["rest"].format(
+            share=figure(f"{100 * uncertain['share']:.1f}"),
+            accuracy=figure(f"{uncertain['accuracy_of_the_rest']:.3f}"),
+        ),
     ]
     return "\n".join(lines)
 

@@ -1,0 +1,112 @@
+"""The embedded default: whole, small, without films of the data set, and every figure of it recomputed."""
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from cxr.bundle import load_bundle
+from cxr.files import sha256_of_file
+from cxr.sources import open_data
+from evaluation.metrics import FIGURES, evaluate
+from evaluation.predictions import read_predictions
+from evaluation.run import RunConfig, run
+from trainer.card import interval, show
+from trainer.readme import WORDS, with_figures
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "bundles" / "default"
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    return json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_verifies_and_is_small():
+    assert load_bundle(FOLDER).description.network.name == "residual_cnn"
+    assert (FOLDER / "model.h5").stat().st_size <= 8_000_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 8 * 2**20
+
+
+def test_gallery_is_of_labelled_phantoms_of_both_classes():
+    with (FOLDER / "examples" / "examples.csv").open(encoding="utf-8") as stream:
+        listed = list(csv.DictReader(stream))
+    assert {row["truth"] for row in listed} == {"NORMAL", "PNEUMONIA"}
+    assert all("synthetic phantom" in row["attribution"] and "phantom" in row["file"] for row in listed)
+    assert {row["file"] for row in listed} | {"examples.csv"} == {
+        path.name for path in (FOLDER / "examples").iterdir()
+    }
+    assert not (FOLDER / "plots" / "sample_grid.png").exists(), "it would show films of the data set"
+
+
+def test_no_patient_trained_and_validated_and_threshold_not_from_test(metrics):
+    with (FOLDER / "manifest.csv").open(encoding="utf-8") as stream:
+        manifest = list(csv.DictReader(stream))
+    sides = {
+        split: {row["patient"] for row in manifest if row["split"] == split}
+        for split in ("train", "validation")
+    }
+    assert sides["train"] and sides["validation"] and not sides["train"] & sides["validation"]
+    validated = {row["path"] for row in manifest if row["split"] == "validation"}
+    rows = read_predictions(FOLDER / "validation_predictions.csv")
+    assert {row.file for row in rows} == validated
+    described = load_bundle(FOLDER).description
+    assert described.training["films"] == {
+        "train": sum(row["split"] == "train" for row in manifest),
+        "validation": len(validated),
+    }
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_metrics_follow_from_the_predictions(metrics, part):
+    name = "predictions.csv" if part == "test" else "validation_predictions.csv"
+    expected = metrics if part == "test" else metrics["validation"]
+    found = evaluate(
+        read_predictions(FOLDER / name), expected["threshold"], seed=expected["bootstrap"]["seed"]
+    )
+    for key in FIGURES:
+        assert found[key]["value"] == pytest.approx(expected[key]["value"], rel=1e-9)
+        assert found[key]["ci95"] == pytest.approx(expected[key]["ci95"], rel=1e-9)
+    assert found["confusion"] == expected["confusion"]
+
+
+def test_card_shows_the_figures(metrics):
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for key, (name, _) in FIGURES.items():
+        row = f"| {name} | {show(metrics[key])} | {interval(metrics[key])} | {show(metrics['validation'][key])} |"
+        assert row in card
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_readme_shows_the_figures(metrics, name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert with_figures(text, metrics, WORDS[name]) == text, "run make figures"
+
+
+def test_evaluation_recomputes_every_figure_on_the_real_films(metrics, chest_xray, tmp_path):
+    # TensorFlow is imported here.
+    found = run(RunConfig(model=str(FOLDER), data=str(chest_xray), out=tmp_path / "report"))
+    assert found["n"] == 624
+    for key in FIGURES:
+        assert show(found[key]) == show(metrics[key])
+        assert interval(found[key]) == interval(metrics[key])
+    assert (found["confusion"], found["uncertain"]) == (metrics["confusion"], metrics["uncertain"])
+
+
+def test_no_picture_is_a_film(chest_xray):
+    films = {sha256_of_file(path) for path in chest_xray.rglob("*.jpeg")}
+    pictures = [path for path in FOLDER.rglob("*") if path.suffix in (".png", ".jpeg", ".jpg")]
+    assert pictures and not films & {sha256_of_file(path) for path in pictures}
+
+
+def test_manifest_is_of_the_real_films(chest_xray):
+    with (FOLDER / "manifest.csv").open(encoding="utf-8") as stream:
+        manifest = {row["path"]: row for row in csv.DictReader(stream)}
+    films = {film.path: film for film in open_data(str(chest_xray)).films}
+    assert set(manifest) == {path for path, film in films.items() if film.split != "val"}
+    for path in list(manifest)[::97]:
+        assert manifest[path]["sha256"] == sha256_of_file(chest_xray / path)
+        assert manifest[path]["label"] == asdict(films[path])["label"]
