@@ -6,14 +6,13 @@ Bit depth is handled by rule, never by saturation:
 - Films stored in 16 bits use the scale of 8, 10, 12, 14 or 16 bits, whichever is the smallest that holds their
   brightest pixel, since a 12-bit detector's film is commonly stored in a 16-bit file without saying so.
 - Floating-point TIFFs must lie in [0, 1], and 1 is white.
-- Colour is reduced to luma (ITU-R BT.601, as Pillow's mode "L"); three equal channels come out unchanged.
+- 16-bit films have one gray channel; 16-bit colour is refused.
+- Colour of 8 bits is reduced to luma (ITU-R BT.601, as Pillow's mode "L"); equal channels come out unchanged.
 - Transparency is laid over black; EXIF orientation and "white is zero" are undone. Each such step is noted.
 """
 
 import io
 import struct
-import threading
-import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +112,9 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
             "export the radiograph at a lower resolution",
         )
     try:
-        with _pillow_silence, Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_geometry(opened, name)
+            _refuse_deep_colour(opened, name)  # first, since loading the pixels clears what it reads
             return _to_gray(opened, name)
     except UnidentifiedImageError as error:
         raise ImageError(
@@ -128,36 +128,6 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
         raise ImageError(
             "an undamaged image file", f"{name} ({error})", "export or copy the file again"
         ) from error
-
-
-class _PillowSilence:
-    """While films are decoded, Pillow's warnings are silenced, and no others.
-
-    Pillow warns of odd metadata in files that it then reads, or refuses by an exception. Warning filters belong to
-    the whole process, so the first thread in sets them aside and the last one out puts them back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._filters = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._inside += 1
-
-    def __exit__(self, *raised: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._filters.__exit__()
-
-
-_pillow_silence = _PillowSilence()
 
 
 def from_array(
@@ -216,10 +186,21 @@ def _to_gray(opened: Image.Image, name: str) -> GrayImage:
     return from_array(_shallow_values(image, notes), tuple(notes))
 
 
+def _refuse_deep_colour(opened: Image.Image, name: str) -> None:
+    """Of 16-bit colour Pillow keeps the high byte, which would turn a 12-bit film nearly black without a word."""
+    layout = " ".join(str(tile.args) for tile in opened.tile)
+    if opened.mode in ("RGB", "RGBA", "RGBX", "LA", "CMYK") and ";16" in layout:
+        raise ImageError(
+            "16-bit films with one gray channel and no transparency",
+            f"{name} with several",
+            "export it as gray",
+        )
+
+
 def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
     values = np.asarray(image)
     if image.mode == "F":
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
             raise ImageError(
                 "floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG"
             )

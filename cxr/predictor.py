@@ -176,7 +176,9 @@ class Predictor:
 def _finite(logits: Logits) -> Logits:
     """The logits as they are; a NaN would pass every comparison as NORMAL."""
     if not np.isfinite(logits).all():
-        raise BundleError("finite logits", "NaN or infinity from the network", "the weights are damaged: use others")
+        raise BundleError(
+            "finite logits", "NaN or infinity from the network", "the weights are damaged: use others"
+        )
     return logits
 
 

@@ -8,7 +8,6 @@ phantom[:N]            N synthetic radiographs (default 600)
 
 import lzma
 import re
-import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -35,7 +34,6 @@ _BROKEN_ZIP = (
     RuntimeError,
     ValueError,
     LookupError,
-    struct.error,
     zlib.error,
     lzma.LZMAError,
 )
@@ -67,7 +65,7 @@ def open_data(data: str) -> FilmSource:
     if data.startswith("hub:"):
         return HubSource(data)
     path = Path(data)
-    if path.is_dir():
+    if data and path.is_dir():  # "" would be the current folder
         return FolderSource(path)
     if path.is_file():
         return ZipSource(path)

@@ -67,7 +67,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         write_report(folder / "report.html", metrics, folder / "plots", context)
     print(describe(metrics))
     if predictor.bundle is None:
-        print(describe_bare(split, bare_figures(rows)))
+        print(describe_bare(bare_figures(rows)))
     print(f"report: {config.out / 'report.html'}")
     return metrics
 
@@ -144,7 +144,7 @@ def describe(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def describe_bare(split: str, figures: Mapping[str, float | None]) -> str:
+def describe_bare(figures: Mapping[str, float | None]) -> str:
     """The line that the original project printed, at its threshold of 0.5."""
     names = {
         "loss": "loss",
@@ -156,7 +156,7 @@ def describe_bare(split: str, figures: Mapping[str, float | None]) -> str:
     shown = {
         name: "undefined" if figures[key] is None else f"{figures[key]:.4f}" for key, name in names.items()
     }
-    return "  ".join(f"{split.capitalize()} {name}: {value}" for name, value in shown.items())
+    return "  ".join(f"Test {name}: {value}" for name, value in shown.items())
 
 
 def _load(

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, Form, HTTPException, Request, Response
@@ -107,7 +107,7 @@ def _add_api(app: FastAPI, hub: Hub) -> None:
 
     @app.post("/api/{kind}/{owner}/{name}/paths-info/{revision}")
     def paths_info(
-        kind: str, owner: str, name: str, revision: str, paths: list[str] = Form([])
+        kind: str, owner: str, name: str, revision: str, paths: Annotated[list[str], Form()]
     ) -> list[dict[str, Any]]:
         commit = hub.find(kind, f"{owner}/{name}", revision)
         every = {entry["path"]: entry for entry in _tree(commit, "", recursive=True)}
