@@ -188,7 +188,7 @@ def _to_gray(opened: Image.Image, name: str) -> GrayImage:
 
 def _refuse_deep_colour(opened: Image.Image, name: str) -> None:
     """Of 16-bit colour Pillow keeps the high byte, which would turn a 12-bit film nearly black without a word."""
-    layout = " ".join(str(tile.args) for tile in opened.tile)
+    layout = str(getattr(opened, "tile", ""))
     if opened.mode in ("RGB", "RGBA", "RGBX", "LA", "CMYK") and ";16" in layout:
         raise ImageError(
             "16-bit films with one gray channel and no transparency",

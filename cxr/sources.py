@@ -3,7 +3,7 @@
 a folder               in the Kaggle layout, or bare
 a .zip of one          read without unpacking, so that nothing can be written outside or left behind
 hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
-phantom[:N]            N synthetic radiographs (default 600)
+phantom[:N]            N synthetic radiographs (default 1200)
 """
 
 import lzma
@@ -22,7 +22,7 @@ from cxr.image import MAX_BYTES
 from cxr.types import CLASSES
 
 DEFAULT_HUB_DATA = "hub:hf-vision/chest-xray-pneumonia"
-DEFAULT_PHANTOMS = 600
+DEFAULT_PHANTOMS = 1200
 _MAX_ZIP_FILES = 200_000
 _HUB_FORM = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _HUB_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
@@ -269,5 +269,5 @@ def _phantom_count(data: str) -> int:
     if data == "phantom":
         return DEFAULT_PHANTOMS
     if not count.isdecimal():
-        raise UsageError("phantom or phantom:N", repr(data), "for example phantom:600")
+        raise UsageError("phantom or phantom:N", repr(data), "for example phantom:1200")
     return int(count)

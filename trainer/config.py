@@ -16,7 +16,7 @@ class TrainConfig:
     data: str = DEFAULT_HUB_DATA
     """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     recipe: str = "default"
-    """default, seed (the original project's), or a recipe.json of an earlier run."""
+    """default, seed (the original project's), quick (a small network, for phantoms), or a recipe.json."""
     epochs: int | None = None
     """Number of epochs, in place of the recipe's."""
     batch_size: int | None = None
