@@ -1,6 +1,14 @@
-"""A model without TensorFlow for the app's tests: bright films are PNEUMONIA, and bright places are the evidence."""
+"""A model without TensorFlow for the app's tests: bright films are PNEUMONIA, and bright places are the evidence.
+
+python tests/fake_model.py FOLDER serves the app with it until its standard input ends.
+"""
 
 import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +69,40 @@ def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
     return path
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of the app, served with the fake model from a process of its own.
+
+    Of its own, because here every warning is an error, and Gradio's queue does not outlive an error.
+    """
+    with subprocess.Popen(
+        [sys.executable, __file__, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            address = process.stdout.readline().strip()
+            assert address.startswith("http"), "the app did not start"
+            yield address
+        finally:
+            process.stdin.close()
+            process.wait(timeout=20)
+
+
+def _serve(folder: Path) -> None:
+    import app  # here: the fake model itself needs no Gradio
+
+    blocks = app.build_app(fake_predictor(folder))
+    _, address, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
+    print(address, flush=True)
+    sys.stdin.read()
+    blocks.close(verbose=False)
+
+
 def _write_gallery(folder: Path, count: int) -> None:
     folder.mkdir(parents=True)
     with (folder / "examples.csv").open("w", encoding="utf-8", newline="") as stream:
@@ -80,3 +122,7 @@ def _figures() -> dict[str, object]:
     }
     counts = {"n": 624, "n_normal": 234, "n_pneumonia": 390}
     return {"data": {"id": "fake", "split": "test"}, **counts, **figures, "validation": figures}
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

@@ -60,9 +60,15 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     official = recipe.model_copy(update={"validation": "official"})
     prepared = prepare(source, TrainConfig(data=str(data), out=tmp_path), official)
     assert prepared.test is not None
-    cached = {film.path: pixels for film, pixels in zip(prepared.test.films, prepared.test.pixels, strict=True)}
-    cached |= {film.path: pixels for film, pixels in zip(prepared.train.films, prepared.train.pixels, strict=True)}
-    assert len({pixels.tobytes() for pixels in cached.values()}) == len(cached), "films must differ to be told apart"
+    cached = {
+        film.path: pixels for film, pixels in zip(prepared.test.films, prepared.test.pixels, strict=True)
+    }
+    cached |= {
+        film.path: pixels for film, pixels in zip(prepared.train.films, prepared.train.pixels, strict=True)
+    }
+    assert len({pixels.tobytes() for pixels in cached.values()}) == len(cached), (
+        "films must differ to be told apart"
+    )
 
     monkeypatch.setattr(evaluation_run, "load_model", lambda model: predictor)
     for split in ("train", "test"):
