@@ -21,7 +21,7 @@ import app
 from cxr.decision import Label
 from cxr.image import decode_file, from_array
 from cxr.predictor import Prediction, Predictor
-from ui import figures, panels, text
+from ui import figures, limits, panels, text
 from ui.model import examples, model_json, origin
 
 MODEL_KEYS = {"source", "revision", "version", "sha256"}
@@ -204,7 +204,7 @@ def test_privacy_and_limits(server: str, predictor: Predictor) -> None:
     assert max(blocks.delete_cache) <= 600
     network = [fn for fn in blocks.fns.values() if fn.concurrency_id == "network"]
     assert len(network) == 5  # upload, button, gallery, /predict, /explain
-    assert {fn.concurrency_limit for fn in network} == {app.AT_ONCE}
+    assert {fn.concurrency_limit for fn in network} == {limits.AT_ONCE}
 
 
 def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

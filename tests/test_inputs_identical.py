@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import app
 import evaluation.run as evaluation_run
 from cxr import phantom
 from cxr.decision import DecisionSpec
@@ -16,6 +15,7 @@ from cxr.sources import open_data
 from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare
+from ui import api, page
 
 PER_FOLDER = 6
 
@@ -83,8 +83,8 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     for path, pixels in cached.items():
         backend.seen.clear()
         content = (data / path).read_bytes()
-        predictor.predict(app._decoded(content))
-        app._read_for_page(predictor, str(data / path), "en")
+        predictor.predict(api._decoded(content))
+        page._read_for_page(predictor, str(data / path), "en")
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path
