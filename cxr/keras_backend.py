@@ -10,7 +10,8 @@ import tensorflow as tf
 from cxr.bundle import NetworkSpec
 from cxr.errors import BundleError
 from cxr.networks import build_network
-from cxr.types import EvidenceMap, InputBatch, Logits
+from cxr.predictor import Outputs
+from cxr.types import EvidenceMap, InputBatch
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LFS_SIGNATURE = b"version https://git-lfs"
@@ -45,46 +46,55 @@ class KerasBackend:
         _check_contract(model, path)
         return cls(model)
 
-    def logits(self, batch: InputBatch) -> Logits:
-        return self._graph.logits(tf.constant(batch)).numpy().astype(np.float64)
+    def outputs(self, batch: InputBatch) -> Outputs:
+        return _as_outputs(*self._graph.outputs(tf.constant(batch)))
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
-        logits, maps = self._graph.evidence(tf.constant(batch))
-        return logits.numpy().astype(np.float64), maps.numpy().astype(np.float32)
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
+        logits, features, maps = self._graph.evidence(tf.constant(batch))
+        return _as_outputs(logits, features), maps.numpy().astype(np.float32)
+
+
+def _as_outputs(logits: tf.Tensor, features: tf.Tensor) -> Outputs:
+    return Outputs(logits.numpy().astype(np.float64), features.numpy().astype(np.float32))
 
 
 class _Graph(tf.Module):
-    """The model up to its logit, traced once for any batch size."""
+    """The model up to its logit and the features below it, traced once for any batch size."""
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
-        self._parts = keras.Model(model.input, [spatial[-1].output, _logit_output(model)])
+        logit, features = _head(model)
+        self._parts = keras.Model(model.input, [spatial[-1].output, features, logit])
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
-        self.logits = tf.function(self._logits, input_signature=signature)
+        self.outputs = tf.function(self._outputs, input_signature=signature)
         self.evidence = tf.function(self._evidence, input_signature=signature)
 
-    def _logits(self, batch: tf.Tensor) -> tf.Tensor:
-        return self._parts(batch, training=False)[1][:, 0]
+    def _outputs(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        _, features, logits = self._parts(batch, training=False)
+        return logits[:, 0], features
 
-    def _evidence(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _evidence(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(batch)
-            features, logits = self._parts(batch, training=False)
-        gradients = tape.gradient(logits, features)
-        cells = features.shape[1] * features.shape[2]
-        return logits[:, 0], tf.reduce_sum(features * gradients, axis=-1) * cells
+            places, features, logits = self._parts(batch, training=False)
+        gradients = tape.gradient(logits, places)
+        cells = places.shape[1] * places.shape[2]
+        return logits[:, 0], features, tf.reduce_sum(places * gradients, axis=-1) * cells
 
 
-def _logit_output(model: keras.Model) -> Any:
-    """The model's output before its final sigmoid; the sigmoid itself rounds to 1 for logits above 17."""
+def _head(model: keras.Model) -> tuple[Any, Any]:
+    """The model's logit and what its last dense layer reads.
+
+    The logit, because the sigmoid itself rounds to 1 for logits above 17.
+    """
     head = model.layers[-1]
     if isinstance(head, keras.layers.Activation):
-        return head.input
+        return head.input, head.input
     linear = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32", name="logit")
     output = linear(head.input)
     linear.set_weights(head.get_weights())
-    return output
+    return output, head.input
 
 
 def _check_contract(model: keras.Model, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -19,10 +19,17 @@ from cxr.errors import BundleError, UsageError
 from cxr.files import sha256_of_file
 from cxr.image import GrayImage
 from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
-from cxr.types import EvidenceMap, InputBatch, Logits, ModelPixels
+from cxr.types import EvidenceMap, Features, InputBatch, Logits, ModelPixels
 
 BARE_THRESHOLD = 0.5
 """The original's operating point, used for a bare .h5, which carries none of its own."""
+
+
+class Outputs(NamedTuple):
+    """What a network gives for a batch of n films: logits (n,), and the features (n, d) that its last layer reads."""
+
+    logits: Logits
+    features: Features
 
 
 class Backend(Protocol):
@@ -32,11 +39,11 @@ class Backend(Protocol):
     def size(self) -> int:
         """Side of the square input, in pixels."""
 
-    def logits(self, batch: InputBatch) -> Logits:
-        """Logits (n,) of a batch."""
+    def outputs(self, batch: InputBatch) -> Outputs:
+        """Logits and features of a batch."""
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
-        """Logits (n,) and evidence maps (n, height, width) at the resolution of the last feature maps."""
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
+        """The same, and evidence maps (n, height, width) at the resolution of the last feature maps."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,18 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer. probability: calibrated P(PNEUMONIA); seconds: from decoded image to decision."""
+    """One answer.
 
-    label: Label
+    label: None where the input gate refuses the image; then `accepted` is false and the reason is among `warnings`.
+    probability: calibrated P(PNEUMONIA), which means nothing for a refused image. warnings: codes, of decoding and
+    of the gate. seconds: from decoded image to decision.
+    """
+
+    label: Label | None
     probability: float
     threshold: float
-    notes: tuple[str, ...]
+    accepted: bool
+    warnings: tuple[str, ...]
     seconds: float
 
 
@@ -128,11 +141,16 @@ class Predictor:
 
     def logits(self, pixels: ModelPixels, batch_size: int = 64) -> Logits:
         """Logits (n,) of preprocessed films uint8 (n, size, size). Raises BundleError if one is not finite."""
+        return self.outputs(pixels, batch_size).logits
+
+    def outputs(self, pixels: ModelPixels, batch_size: int = 64) -> Outputs:
+        """Logits and features of preprocessed films uint8 (n, size, size), n at least 1. Raises as `logits`."""
         parts = [
-            self.backend.logits(to_input_batch(pixels[start : start + batch_size]))
+            self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
             for start in range(0, len(pixels), batch_size)
         ]
-        return _finite(np.concatenate(parts)) if parts else np.empty(0)
+        logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Outputs(_finite(logits), features)
 
     def predict(self, image: GrayImage) -> Prediction:
         """Probability and decision for one radiograph."""
@@ -140,24 +158,28 @@ class Predictor:
 
     def predict_many(self, images: Sequence[GrayImage]) -> list[Prediction]:
         """Probability and decision for several radiographs; each one's answer does not depend on the others."""
+        if not images:
+            return []
         start = time.perf_counter()
-        logits = self.logits(np.stack([self.pixels(image) for image in images])) if images else np.empty(0)
-        seconds = (time.perf_counter() - start) / max(1, len(images))
-        return [self._prediction(image, value, seconds) for image, value in zip(images, logits, strict=True)]
+        found = self.outputs(np.stack([self.pixels(image) for image in images]))
+        seconds = (time.perf_counter() - start) / len(images)
+        return [
+            self._prediction(image, value, seconds) for image, value in zip(images, found.logits, strict=True)
+        ]
 
     def explain(self, image: GrayImage) -> Explanation:
         """Probability, decision and evidence map for one radiograph."""
         start = time.perf_counter()
-        logits, maps = self.backend.evidence(to_input_batch(self.pixels(image)[None]))
+        found, maps = self.backend.evidence(to_input_batch(self.pixels(image)[None]))
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
-        prediction = self._prediction(image, float(_finite(logits)[0]), time.perf_counter() - start)
+        prediction = self._prediction(image, float(_finite(found.logits)[0]), time.perf_counter() - start)
         return Explanation(prediction, evidence)
 
     def _prediction(self, image: GrayImage, value: float, seconds: float) -> Prediction:
         probability = float(self.decision.probabilities(np.array([value]))[0])
         label = self.decision.label(probability)
-        return Prediction(label, probability, self.decision.threshold, image.notes, seconds)
+        return Prediction(label, probability, self.decision.threshold, True, image.notes, seconds)
 
     @cached_property
     def probe_logit(self) -> float:

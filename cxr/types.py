@@ -4,6 +4,7 @@ GrayPixels   uint8 or uint16 (height, width), 0 is black; the scale's white is 2
 ModelPixels  uint8 (size, size): one radiograph after preprocessing; what the trainer caches
 InputBatch   float32 (n, size, size, 1) in [0, 1]: what a network reads
 Logits       float64 (n,): log-odds of PNEUMONIA before calibration
+Features     float32 (n, d): what the network's last layer reads, one row a film
 Probabilities float64 (n,) in [0, 1]: P(PNEUMONIA)
 EvidenceMap  float32 (height, width): contribution of each place to the logit; above 0 speaks for PNEUMONIA
 """
@@ -17,6 +18,7 @@ GrayPixels = NDArray[np.uint8] | NDArray[np.uint16]
 ModelPixels = NDArray[np.uint8]
 InputBatch = NDArray[np.float32]
 Logits = NDArray[np.float64]
+Features = NDArray[np.float32]
 Probabilities = NDArray[np.float64]
 EvidenceMap = NDArray[np.float32]
 FloatArray = NDArray[np.floating[Any]]

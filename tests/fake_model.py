@@ -18,9 +18,9 @@ from cxr.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
 from cxr.decision import DecisionSpec
 from cxr.files import write_json
 from cxr.phantom import make_phantom
-from cxr.predictor import ModelIdentity, Predictor
+from cxr.predictor import ModelIdentity, Outputs, Predictor
 from cxr.preprocess import PreprocessSpec
-from cxr.types import EvidenceMap, InputBatch, Logits
+from cxr.types import EvidenceMap, InputBatch
 
 SIZE = 64
 _MIDDLE = 0.42
@@ -32,13 +32,14 @@ class BrightnessBackend:
 
     size = SIZE
 
-    def logits(self, batch: InputBatch) -> Logits:
+    def outputs(self, batch: InputBatch) -> Outputs:
         return self.evidence(batch)[0]
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
         cells = batch.reshape(len(batch), 8, SIZE // 8, 8, SIZE // 8).mean(axis=(2, 4), dtype=np.float64)
         maps = 40 * (cells - _MIDDLE)
-        return maps.mean(axis=(1, 2)), maps.astype(np.float32)
+        logits = maps.mean(axis=(1, 2))
+        return Outputs(logits, logits[:, None].astype(np.float32)), maps.astype(np.float32)
 
 
 def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:

@@ -244,7 +244,7 @@ def test_no_page_lacks_a_word_in_either_language(predictor: Predictor) -> None:
     for language in text.LANGUAGES:
         for label in get_args(Label):
             notes = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
-            prediction = Prediction(label, 0.5, 0.61, notes, 0.01)
+            prediction = Prediction(label, 0.5, 0.61, True, notes, 0.01)
             shown = panels.Reading(prediction, heat=True, truth="NORMAL")
             assert text.say(f"decision.{label}", language) in panels.result(shown, predictor, language)
             assert "map-caption" in panels.caption(shown, language)

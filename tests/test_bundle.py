@@ -35,7 +35,7 @@ def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     build_network(SMALL.name, SMALL.params, SIZE).save(folder / MODEL_FILE)
     backend = KerasBackend.from_weights(folder / MODEL_FILE, SMALL, SIZE)
-    probe = float(backend.logits(to_input_batch(probe_pixels(SIZE)[None]))[0])
+    probe = float(backend.outputs(to_input_batch(probe_pixels(SIZE)[None])).logits[0])
     fields = {
         "name": "small",
         "version": "0.0.1",
@@ -144,12 +144,15 @@ def test_evidence_map_adds_up_to_the_logit(name):
     size = SIZE if name == "residual_cnn" else 150
     model = build_network(name, SMALL.params if name == "residual_cnn" else {}, size)
     batch = np.random.default_rng(0).random((2, size, size, 1), np.float32)
-    logits, maps = KerasBackend(model).evidence(batch)
+    (logits, _), maps = KerasBackend(model).evidence(batch)
     y_prob = model.predict(batch, verbose=0)[:, 0]
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), y_prob, atol=1e-5)
     # Fresh biases are zero, so the features make all of the logit.
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), logits, rtol=2e-3, atol=1e-4)
-    np.testing.assert_allclose(KerasBackend(model).logits(batch), logits, atol=1e-5)
+    found = KerasBackend(model).outputs(batch)
+    np.testing.assert_allclose(found.logits, logits, atol=1e-5)
+    kernel, bias = model.layers[-1].get_weights()
+    np.testing.assert_allclose(found.features @ kernel + bias, logits[:, None], atol=1e-4)
 
 
 def test_evidence_map_of_pooled_head_is_the_class_activation_map():

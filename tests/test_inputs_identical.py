@@ -9,7 +9,7 @@ import pytest
 import evaluation.run as evaluation_run
 from cxr import phantom
 from cxr.decision import DecisionSpec
-from cxr.predictor import ModelIdentity, Predictor
+from cxr.predictor import ModelIdentity, Outputs, Predictor
 from cxr.preprocess import to_input_batch
 from cxr.sources import open_data
 from trainer.config import TrainConfig
@@ -27,12 +27,12 @@ class RecordingBackend:
         self.size = size
         self.seen: list[np.ndarray] = []
 
-    def logits(self, batch):
+    def outputs(self, batch):
         self.seen.extend(batch)
-        return np.zeros(len(batch))
+        return Outputs(np.zeros(len(batch)), np.zeros((len(batch), 1), np.float32))
 
     def evidence(self, batch):
-        return self.logits(batch), np.zeros((len(batch), 4, 4), np.float32)
+        return self.outputs(batch), np.zeros((len(batch), 4, 4), np.float32)
 
 
 @pytest.fixture(scope="module", params=["phantoms", "real films"])

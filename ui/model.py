@@ -67,8 +67,8 @@ def prediction_json(predictor: Predictor, prediction: Prediction) -> dict[str, A
         "label": prediction.label,
         "probability": prediction.probability,
         "threshold": prediction.threshold,
-        "accepted": True,
-        "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.notes],
+        "accepted": prediction.accepted,
+        "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.warnings],
         "model": identity_json(predictor),
         "seconds": prediction.seconds,
     }

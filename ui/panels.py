@@ -73,10 +73,10 @@ def result(reading: Reading | None, predictor: Predictor, language: Language) ->
         f'<p class="probability"><b>{escape(percent(prediction.probability, language))}</b> '
         f"{_say(calibrated, language)}</p>"
         + scale(prediction.probability, predictor.decision, language)
-        + _warnings(prediction.notes, language)
+        + _warnings(prediction.warnings, language)
         + _facts(reading, predictor, language)
     )
-    return _panel(prediction.label, body, language)
+    return _panel(prediction.label or "REFUSED", body, language)
 
 
 def scale(probability: float, decision: DecisionSpec, language: Language) -> str:
