@@ -141,6 +141,7 @@ def describe(metrics: Mapping[str, Any]) -> str:
         )
     cells = metrics["confusion"]
     lines += ["", f"tn {cells['tn']}  fp {cells['fp']}  fn {cells['fn']}  tp {cells['tp']}"]
+    lines += [f"refused by the input gate: {metrics['refused']['n']}"]
     return "\n".join(lines)
 
 

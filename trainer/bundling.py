@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, GoldenProbe, write_description
+from cxr.bundle import MODEL_FILE, GateSettings, GoldenProbe, write_description
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
 from cxr.files import sha256_of_file, write_json, write_text
+from cxr.gate import GATE_FILE, save_gate
 from cxr.keras_backend import KerasBackend
-from cxr.loading import LoadedFilms
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
 from evaluation.metrics import evaluate
@@ -24,6 +24,7 @@ from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
+from trainer.gating import RULE, fit_gate
 from trainer.members import joined_network
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
@@ -47,7 +48,7 @@ def write_bundle(
     write_text(folder / "history.csv", history_csv(fitted.history))
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor = _settle(folder, config, recipe, prepared.validation)
+    predictor = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
     metrics = _measure(folder, predictor, config, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
@@ -57,6 +58,7 @@ def write_bundle(
         "network": joined_network(recipe),
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
+        "input_gate": GateSettings(rule=RULE),
         "training": training,
         "probe": GoldenProbe(logit=predictor.probe_logit),
     }
@@ -76,8 +78,9 @@ def _save_model(fitted: Fitted, path: Path) -> None:
         absl.setLevel(level)
 
 
-def _settle(folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms) -> Predictor:
-    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films."""
+def _settle(folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared) -> Predictor:
+    """The predictor of the saved file, with the decision and the gate that the validation films settle."""
+    validation = prepared.validation
     path = folder / MODEL_FILE
     backend = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
@@ -85,7 +88,9 @@ def _settle(folder: Path, config: TrainConfig, recipe: Recipe, validation: Loade
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
         decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
-    return Predictor(backend, recipe.preprocess, decision, identity)
+    gate = fit_gate(draft, prepared.train.pixels, validation.pixels, config.seed)
+    save_gate(folder / GATE_FILE, gate)
+    return Predictor(backend, recipe.preprocess, decision, identity, gate=gate)
 
 
 def _measure(
