@@ -26,6 +26,7 @@ from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
 from trainer.gating import RULE, fit_gate
 from trainer.members import joined_network
+from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
 
@@ -87,7 +88,11 @@ def _settle(folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepare
     draft = Predictor(backend, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
-        decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
+        settling = settling_films(recipe, validation, config.seed)
+        films = (
+            "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
+        )
+        decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
     gate = fit_gate(draft, prepared.train.pixels, validation.pixels, config.seed)
     save_gate(folder / GATE_FILE, gate)
     return Predictor(backend, recipe.preprocess, decision, identity, gate=gate)
