@@ -16,6 +16,7 @@ from cxr.gate import GATE_FILE, save_gate
 from cxr.keras_backend import KerasBackend
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
+from evaluation.audit import audit
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films, write_predictions
 from evaluation.run import evaluate_and_write
@@ -51,7 +52,7 @@ def write_bundle(
     write_manifest(folder / "manifest.csv", _manifest(prepared))
     predictor = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
-    metrics = _measure(folder, predictor, config, prepared, fitted)
+    metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
     fields = {
         "name": config.name,
@@ -99,7 +100,13 @@ def _settle(folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepare
 
 
 def _measure(
-    folder: Path, predictor: Predictor, config: TrainConfig, prepared: Prepared, fitted: Fitted
+    folder: Path,
+    predictor: Predictor,
+    config: TrainConfig,
+    recipe: Recipe,
+    source: FilmSource,
+    prepared: Prepared,
+    fitted: Fitted,
 ) -> dict[str, Any]:
     """Write predictions, plots and metrics.json; its headline is the test split where there is one.
 
@@ -120,6 +127,7 @@ def _measure(
         seed=config.seed,
         history=fitted.history,
         show_films=config.pictures == "films",
+        audit=audit(predictor, films, prepared.train, source, joined_network(recipe)),
     )
     metrics |= {"validation": validation}
     write_json(folder / "metrics.json", metrics)
