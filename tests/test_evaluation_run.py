@@ -20,10 +20,10 @@ from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, CxrError, DataError, UsageError
 from cxr.image import decode
 from cxr.loading import load_films
-from cxr.predictor import ModelIdentity, Predictor, load_model
+from cxr.predictor import ModelIdentity, Outputs, Predictor, load_model
 from cxr.preprocess import PreprocessSpec
 from cxr.sources import open_data
-from cxr.types import EvidenceMap, InputBatch, Logits
+from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
@@ -38,10 +38,11 @@ class BrightnessBackend:
 
     size = 32
 
-    def logits(self, batch: InputBatch) -> Logits:
-        return np.asarray(20 * (batch.mean(axis=(1, 2, 3), dtype=np.float64) - 0.5))
+    def outputs(self, batch: InputBatch) -> Outputs:
+        logits = np.asarray(20 * (batch.mean(axis=(1, 2, 3), dtype=np.float64) - 0.5))
+        return Outputs(logits, logits[:, None].astype(np.float32))
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
         raise NotImplementedError
 
 

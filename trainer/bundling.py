@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, GoldenProbe, write_description
+from cxr.bundle import MODEL_FILE, ExportSpec, GoldenProbe, write_description, write_export
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
 from cxr.files import sha256_of_file, write_json, write_text
 from cxr.keras_backend import KerasBackend
 from cxr.loading import LoadedFilms
+from cxr.onnx_backend import OnnxBackend
+from cxr.onnx_export import export_checked
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
 from evaluation.metrics import evaluate
@@ -46,7 +48,7 @@ def write_bundle(
     write_text(folder / "history.csv", history_csv(fitted.history))
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor = _settle(folder, config, recipe, prepared.validation)
+    predictor, export = _settle(folder, config, recipe, prepared.validation)
     training = _training_record(config, recipe, prepared, fitted, precision)
     metrics = _measure(folder, predictor, config, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
@@ -58,6 +60,7 @@ def write_bundle(
         "decision": predictor.decision,
         "training": training,
         "probe": GoldenProbe(logit=predictor.probe_logit),
+        "export": export,
     }
     write_card(folder, fields, metrics)
     write_description(folder, fields)
@@ -75,16 +78,23 @@ def _save_model(fitted: Fitted, path: Path) -> None:
         absl.setLevel(level)
 
 
-def _settle(folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms) -> Predictor:
-    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films."""
+def _settle(
+    folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms
+) -> tuple[Predictor, ExportSpec]:
+    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films.
+
+    It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
+    """
     path = folder / MODEL_FILE
-    backend = KerasBackend.from_weights(path, recipe.network, recipe.preprocess.size)
+    truth = KerasBackend.from_weights(path, recipe.network, recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
-    draft = Predictor(backend, recipe.preprocess, HALF, identity)
+    draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
         decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
-    return Predictor(backend, recipe.preprocess, decision, identity)
+    content, record = export_checked(truth, decision, validation.pixels)
+    export = write_export(folder, content, record)
+    return Predictor(OnnxBackend(content), recipe.preprocess, decision, identity), export
 
 
 def _measure(
