@@ -43,6 +43,11 @@ SIZE = 64
 SMALL = NetworkSpec(
     name="residual_cnn", params={"stem": 8, "widths": [8, 12], "blocks": 1, "instance_norm_stages": 1}
 )
+NETWORKS = {
+    "residual_cnn": (SMALL.name, SMALL.params),
+    "towers": (SMALL.name, {**SMALL.params, "towers": 2}),
+    "seed_cnn": ("seed_cnn", {}),
+}
 HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="half")
 TOO_MUCH = ["tensorflow", "keras", "datasets", "sklearn", "matplotlib", "onnx", "tf2onnx", "scipy"]
 """What no serving process imports before it needs it."""
@@ -51,7 +56,7 @@ TOO_MUCH = ["tensorflow", "keras", "datasets", "sklearn", "matplotlib", "onnx", 
 def network(name: str) -> keras.Model:
     """A network with weights and biases that are not zero."""
     keras.utils.set_random_seed(7)
-    model = build_network(name, SMALL.params if name == "residual_cnn" else {}, SIZE)
+    model = build_network(*NETWORKS[name], SIZE)
     rng = np.random.default_rng(7)
     for layer in model.layers:
         layer.set_weights(
@@ -98,7 +103,7 @@ def edit(folder: Path, change) -> None:
 # --- Equal to Keras
 
 
-@pytest.mark.parametrize("name", ["residual_cnn", "seed_cnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_logits_features_and_evidence_are_those_of_keras(name):
     model = network(name)
     truth, served = KerasBackend(model), OnnxBackend(export_network(model))
@@ -113,7 +118,7 @@ def test_logits_features_and_evidence_are_those_of_keras(name):
     np.testing.assert_array_equal(served.outputs(batch).logits, found)
 
 
-@pytest.mark.parametrize("name", ["residual_cnn", "seed_cnn"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_answer_depends_on_its_batch_or_on_other_callers(name):
     served, batch = OnnxBackend(export_network(network(name))), to_input_batch(films(33))
     (logits, features), maps = served.evidence(batch)

@@ -26,6 +26,7 @@ from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
+from trainer.members import joined_network
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
 
@@ -55,7 +56,7 @@ def write_bundle(
     fields = {
         "name": config.name,
         "version": config.version,
-        "network": recipe.network,
+        "network": joined_network(recipe),
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
         "training": training,
@@ -86,7 +87,7 @@ def _settle(
     It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
     """
     path = folder / MODEL_FILE
-    truth = KerasBackend.from_weights(path, recipe.network, recipe.preprocess.size)
+    truth = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
     draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
@@ -147,8 +148,9 @@ def _training_record(
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,
         "recipe": recipe.name,
-        "epochs": len(fitted.history),
-        "best_epoch": fitted.best_epoch,
+        "members": recipe.members,
+        "epochs": max(row["epoch"] for row in fitted.history),
+        "best_epochs": list(fitted.best_epochs),
         "seed": config.seed,
         "precision": precision,
         "parameters": fitted.model.count_params(),

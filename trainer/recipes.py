@@ -48,6 +48,7 @@ class Augmentation(_Strict):
 class Recipe(_Strict):
     """How a network is trained.
 
+    members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
     as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
     "official" uses the data set's val split. learning_rate: the highest; "cosine" warms up over the first
@@ -58,6 +59,7 @@ class Recipe(_Strict):
 
     name: str
     network: NetworkSpec
+    members: int = Field(default=1, ge=1)
     preprocess: PreprocessSpec
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -93,13 +95,14 @@ DEFAULT = Recipe(
         params={
             "stem": 32,
             "stem_stride": 4,
-            "widths": [32, 64, 128],
+            "widths": [32, 64, 112],
             "blocks": 2,
             "instance_norm_stages": 2,
         },
     ),
+    members=3,
     preprocess=PreprocessSpec(size=160, resample="bilinear"),
-    epochs=36,
+    epochs=28,
     learning_rate=2e-3,
     schedule="cosine",
     weight_decay=0.02,
