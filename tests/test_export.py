@@ -251,7 +251,12 @@ def test_export_renews_model_onnx_and_touches_nothing_else(bundle, capsys):
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
     (bundle / EXPORT_FILE).write_bytes(b"damaged")
     export(ExportConfig(bundle))
-    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    # Keras's own last bits, and so the differences noted, may change from run to run.
+    described, renewed = (json.loads(files.pop(DESCRIPTION)) for files in (before, after))
+    assert after == before
+    assert {**renewed, "export": None} == {**described, "export": None}
+    assert renewed["export"]["of_model"] == described["export"]["of_model"]
     assert "compared with model.h5 on 6 phantoms and noise" in capsys.readouterr().out
 
 
