@@ -4,8 +4,10 @@ The app serves from it and evaluation computes every published figure through it
 """
 
 import logging
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -163,11 +165,20 @@ class Predictor:
         return self.outputs(pixels, batch_size).logits
 
     def outputs(self, pixels: ModelPixels, batch_size: int = 64) -> Outputs:
-        """Logits and features of preprocessed films uint8 (n, size, size), n at least 1. Raises as `logits`."""
-        parts = [
-            self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
-            for start in range(0, len(pixels), batch_size)
-        ]
+        """Logits and features of preprocessed films uint8 (n, size, size), n at least 1. Raises as `logits`.
+
+        Several batches are computed at once, on all cores.
+        """
+
+        def part(start: int) -> Outputs:
+            return self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
+
+        starts = range(0, len(pixels), batch_size)
+        if len(starts) == 1:
+            parts = [part(0)]
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                parts = list(pool.map(part, starts))
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Outputs(_finite(logits), features)
 

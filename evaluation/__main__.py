@@ -1,4 +1,4 @@
-"""python -m evaluation: figures with intervals for a model on labelled radiographs."""
+"""python -m evaluation: figures with intervals on labelled radiographs, and answers for unlabelled ones."""
 
 import os
 import sys
@@ -11,16 +11,19 @@ import tyro
 from cxr.cli import run_command
 from evaluation.report import DISCLAIMER
 from evaluation.run import RunConfig, run
+from evaluation.score import ScoreConfig, score
 
 
 def main() -> int:
     """Parse the command line, run the command, and return the exit code."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"run": RunConfig},
+        {"run": RunConfig, "score": ScoreConfig},
         prog="python -m evaluation",
         description=f"Evaluate a chest X-ray pneumonia classifier. {DISCLAIMER}",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+    if isinstance(config, ScoreConfig):
+        return run_command(lambda: score(config), config.debug)
     return run_command(lambda: run(config), config.debug)
 
 
