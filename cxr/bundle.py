@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, first_problem
 from cxr.files import sha256_of, sha256_of_file, write_bytes, write_json
+from cxr.gate import GATE_FILE
 from cxr.preprocess import PreprocessSpec
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
 
@@ -64,6 +65,13 @@ class ExportSpec(ExportRecord):
     of_model: str
 
 
+class GateSettings(_Strict):
+    """Where the input gate (cxr.gate) is, and in words how its limits were set."""
+
+    file: Literal["gate.npz"] = GATE_FILE
+    rule: str
+
+
 class BundleDescription(_Strict):
     """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it.
 
@@ -78,7 +86,7 @@ class BundleDescription(_Strict):
     classes: tuple[str, ...] = CLASSES
     positive_class: str = PNEUMONIA
     decision: DecisionSpec
-    input_gate: dict[str, Any] | None = None
+    input_gate: GateSettings | None = None
     training: dict[str, Any]
     probe: GoldenProbe
     export: ExportSpec | None = None

@@ -21,6 +21,7 @@ from cxr.bundle import Bundle, load_bundle, probe_pixels
 from cxr.decision import DecisionSpec, Label
 from cxr.errors import BundleError, UsageError
 from cxr.files import sha256_of_file
+from cxr.gate import Assessment, InputGate, load_gate
 from cxr.image import GrayImage
 from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
 from cxr.types import EvidenceMap, Features, InputBatch, Logits, ModelPixels
@@ -105,6 +106,7 @@ class Predictor:
         decision: DecisionSpec,
         identity: ModelIdentity,
         bundle: Bundle | None = None,
+        gate: InputGate | None = None,
     ) -> None:
         if backend.size != preprocess.size:
             raise BundleError(
@@ -117,6 +119,7 @@ class Predictor:
         self.decision = decision
         self.identity = identity
         self.bundle = bundle
+        self.gate = gate
 
     @classmethod
     def from_bundle(cls, folder: Path, source: str | None = None, revision: str = "") -> "Predictor":
@@ -127,9 +130,10 @@ class Predictor:
         bundle = load_bundle(folder)
         described = bundle.description
         identity = ModelIdentity(source or folder.name, revision, described.version, bundle.model_sha256)
+        gate = load_gate(bundle.folder / described.input_gate.file) if described.input_gate else None
 
         def checked(backend: Backend) -> Predictor:
-            predictor = cls(backend, described.preprocess, described.decision, identity, bundle)
+            predictor = cls(backend, described.preprocess, described.decision, identity, bundle, gate)
             predictor._check_probe(described.probe.logit, described.probe.tolerance)
             return predictor
 
@@ -165,10 +169,13 @@ class Predictor:
         return self.outputs(pixels, batch_size).logits
 
     def outputs(self, pixels: ModelPixels, batch_size: int = 64) -> Outputs:
-        """Logits and features of preprocessed films uint8 (n, size, size), n at least 1. Raises as `logits`.
+        """Logits and features of preprocessed films uint8 (n, size, size). Raises as `logits`.
 
         Several batches are computed at once, on all cores.
         """
+
+        if not len(pixels):
+            return Outputs(np.empty(0), np.empty((0, 0), np.float32))
 
         def part(start: int) -> Outputs:
             return self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
@@ -191,25 +198,42 @@ class Predictor:
         if not images:
             return []
         start = time.perf_counter()
-        found = self.outputs(np.stack([self.pixels(image) for image in images]))
+        pixels = np.stack([self.pixels(image) for image in images])
+        found = self.outputs(pixels)
+        judged = self.assess(pixels, found.features)
         seconds = (time.perf_counter() - start) / len(images)
         return [
-            self._prediction(image, value, seconds) for image, value in zip(images, found.logits, strict=True)
+            self._prediction(image, value, assessment, seconds)
+            for image, value, assessment in zip(images, found.logits, judged, strict=True)
         ]
 
     def explain(self, image: GrayImage) -> Explanation:
         """Probability, decision and evidence map for one radiograph."""
         start = time.perf_counter()
-        found, maps = self.backend.evidence(to_input_batch(self.pixels(image)[None]))
+        pixels = self.pixels(image)[None]
+        found, maps = self.backend.evidence(to_input_batch(pixels))
+        assessment = self.assess(pixels, found.features)[0]
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
-        prediction = self._prediction(image, float(_finite(found.logits)[0]), time.perf_counter() - start)
+        value = float(_finite(found.logits)[0])
+        prediction = self._prediction(image, value, assessment, time.perf_counter() - start)
         return Explanation(prediction, evidence)
 
-    def _prediction(self, image: GrayImage, value: float, seconds: float) -> Prediction:
+    def assess(self, pixels: ModelPixels, features: Features) -> list[Assessment]:
+        """The input gate's word on each of n preprocessed films; without a gate, every film is accepted."""
+        if self.gate is None:
+            return [Assessment(True, "", {})] * len(pixels)
+        return [self.gate.assess(film, row) for film, row in zip(pixels, features, strict=True)]
+
+    def _prediction(
+        self, image: GrayImage, value: float, assessment: Assessment, seconds: float
+    ) -> Prediction:
         probability = float(self.decision.probabilities(np.array([value]))[0])
-        label = self.decision.label(probability)
-        return Prediction(label, probability, self.decision.threshold, True, image.notes, seconds)
+        label = self.decision.label(probability) if assessment.accepted else None
+        small = ("low_resolution",) if min(image.width, image.height) < self.preprocess.size else ()
+        warnings = (*((assessment.code,) if assessment.code else ()), *small, *image.notes)
+        threshold = self.decision.threshold
+        return Prediction(label, probability, threshold, assessment.accepted, warnings, seconds)
 
     @cached_property
     def probe_logit(self) -> float:

@@ -9,9 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tyro
 
 from cxr.cli import run_command
-from evaluation.report import DISCLAIMER
-from evaluation.run import RunConfig, run
-from evaluation.score import ScoreConfig, score
+from evaluation.config import DISCLAIMER, RunConfig, ScoreConfig
 
 
 def main() -> int:
@@ -22,9 +20,19 @@ def main() -> int:
         description=f"Evaluate a chest X-ray pneumonia classifier. {DISCLAIMER}",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+    return run_command(lambda: _run(config), config.debug)
+
+
+def _run(config: RunConfig | ScoreConfig) -> None:
+    # Each command imports its own: scoring needs neither scikit-learn nor matplotlib, which take seconds.
     if isinstance(config, ScoreConfig):
-        return run_command(lambda: score(config), config.debug)
-    return run_command(lambda: run(config), config.debug)
+        from evaluation.score import score
+
+        score(config)
+    else:
+        from evaluation.run import run
+
+        run(config)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from typing import Any
 
 from cxr.files import write_text
 from cxr.types import NORMAL, PNEUMONIA
+from evaluation.config import DISCLAIMER
 from evaluation.drawing import PHANTOM_NOTE, is_phantom
 from evaluation.metrics import FIGURES
 
-DISCLAIMER = "For research and teaching; not a medical device."
 SUBGROUP_FIGURES = ("roc_auc", "accuracy", "sensitivity", "specificity")
 
 PLOTS = {
@@ -171,10 +171,12 @@ def _decisions(metrics: Mapping[str, Any]) -> str:
         for name, no, yes in ((NORMAL, "tn", "fp"), (PNEUMONIA, "fn", "tp"))
     )
     rest = uncertain["accuracy_of_the_rest"]
+    refused = metrics["refused"]
     band = (
         f"{uncertain['n']:,} films ({uncertain['share']:.1%}) were called UNCERTAIN; accuracy of the rest: "
         f"{'undefined' if rest is None else f'{rest:.3f}'}. The table and all figures above leave "
-        "the uncertain band aside and go by the threshold alone."
+        "the uncertain band aside and go by the threshold alone. The input gate would refuse "
+        f"{refused['n']:,} of the films ({refused['share']:.1%}); they count here all the same."
     )
     table = _table("Confusion matrix: films, and their share of the row", head, rows)
     return _section("Decisions", f"{table}\n<p>{escape(band)}</p>")

@@ -22,26 +22,13 @@ from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
 from cxr.image import MAX_BYTES, SUFFIXES, GrayImage, decode
 from cxr.predictor import Prediction, Predictor, load_model
+from evaluation.config import ScoreConfig
 
 CHUNK = 16
 """Files that one thread reads, decodes and answers in one go."""
 _MAX_CHUNK_PIXELS = 32_000_000
 """Decoded pixels after which a thread lets the network answer before it goes on, so that memory stays bounded."""
 _DICOM = (".dcm", ".dicom", "")  # scanners write files without a suffix
-
-
-@dataclass(frozen=True)
-class ScoreConfig:
-    """Answer for unlabelled radiographs; append one row a file to a CSV. Run again, it goes on where it stopped."""
-
-    model: str
-    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
-    files: str
-    """A folder, whose images are taken at any depth, or a glob such as 'films/**/*.png', or one file."""
-    out: Path
-    """CSV of answers; files that it already names are passed over."""
-    debug: bool = False
-    """Show the whole traceback of an error."""
 
 
 @dataclass(frozen=True)

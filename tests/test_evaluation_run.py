@@ -25,9 +25,10 @@ from cxr.preprocess import PreprocessSpec
 from cxr.sources import open_data
 from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
-from evaluation.run import RunConfig, evaluate_and_write, run
+from evaluation.run import evaluate_and_write, run
 
 SPEC = PreprocessSpec(size=32, resample="box")
 DECISION = DecisionSpec(temperature=1.0, threshold=0.5, rule="given", uncertain_band=(0.45, 0.55))
@@ -39,8 +40,8 @@ class BrightnessBackend:
     size = 32
 
     def outputs(self, batch: InputBatch) -> Outputs:
-        logits = np.asarray(20 * (batch.mean(axis=(1, 2, 3), dtype=np.float64) - 0.5))
-        return Outputs(logits, logits[:, None].astype(np.float32))
+        brightness = batch.mean(axis=(1, 2, 3), dtype=np.float64)
+        return Outputs(20 * (brightness - 0.5), brightness[:, None].astype(np.float32))
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
         raise NotImplementedError

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, ExportSpec, GoldenProbe, write_description, write_export
+from cxr.bundle import MODEL_FILE, ExportSpec, GateSettings, GoldenProbe, write_description, write_export
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
 from cxr.files import sha256_of_file, write_json, write_text
+from cxr.gate import GATE_FILE, save_gate
 from cxr.keras_backend import KerasBackend
-from cxr.loading import LoadedFilms
 from cxr.onnx_backend import OnnxBackend
 from cxr.onnx_export import export_checked
 from cxr.predictor import ModelIdentity, Predictor
@@ -26,6 +26,7 @@ from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
+from trainer.gating import RULE, fit_gate
 from trainer.members import joined_network
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
@@ -49,7 +50,7 @@ def write_bundle(
     write_text(folder / "history.csv", history_csv(fitted.history))
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor, export = _settle(folder, config, recipe, prepared.validation)
+    predictor, export = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
     metrics = _measure(folder, predictor, config, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
@@ -59,6 +60,7 @@ def write_bundle(
         "network": joined_network(recipe),
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
+        "input_gate": GateSettings(rule=RULE),
         "training": training,
         "probe": GoldenProbe(logit=predictor.probe_logit),
         "export": export,
@@ -80,12 +82,13 @@ def _save_model(fitted: Fitted, path: Path) -> None:
 
 
 def _settle(
-    folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms
+    folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared
 ) -> tuple[Predictor, ExportSpec]:
-    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films.
+    """The predictor of the saved file, with the decision and the gate that the validation films settle.
 
     It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
     """
+    validation = prepared.validation
     path = folder / MODEL_FILE
     truth = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
@@ -95,7 +98,10 @@ def _settle(
         decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
     content, record = export_checked(truth, decision, validation.pixels)
     export = write_export(folder, content, record)
-    return Predictor(OnnxBackend(content), recipe.preprocess, decision, identity), export
+    served = Predictor(OnnxBackend(content), recipe.preprocess, decision, identity)
+    gate = fit_gate(served, prepared.train.pixels, validation.pixels, config.seed)
+    save_gate(folder / GATE_FILE, gate)
+    return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
 
 
 def _measure(

@@ -27,7 +27,7 @@ def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, An
         interval=interval,
         **{
             name: fields[name]
-            for name in ("name", "version", "network", "preprocess", "decision", "training")
+            for name in ("name", "version", "network", "preprocess", "decision", "input_gate", "training")
         },
     )
     write_text(folder / "README.md", str(card).rstrip() + "\n")
