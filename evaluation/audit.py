@@ -9,6 +9,7 @@ Three questions, answered with numbers in metrics.json under "audit":
 
 import io
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def audit(
 
     train: the films to fit the baselines on; source: where both were read from, for their sizes; network: what
     the model is made of, to make it again with random weights. Figures are None where the films leave them
-    undefined or what they need is not given.
+    undefined or what they need, TensorFlow among it, is not there.
     """
     return {
         "baselines": _baselines(films, train, source),
@@ -250,7 +251,7 @@ def _randomised(
 
     correlation: mean absolute correlation over films; near 0, the map goes with the weights.
     """
-    if network is None:
+    if network is None or find_spec("tensorflow") is None:
         return None
     backend = _random_backend(network, predictor.preprocess.size, seed)
     batch = to_input_batch(films.pixels[:RANDOMISED_FILMS])

@@ -8,10 +8,10 @@ from typing import Any
 
 from cxr.files import write_text
 from cxr.types import NORMAL, PNEUMONIA
+from evaluation.config import DISCLAIMER
 from evaluation.drawing import PHANTOM_NOTE, is_phantom
 from evaluation.metrics import FIGURES
 
-DISCLAIMER = "For research and teaching; not a medical device."
 SUBGROUP_FIGURES = ("roc_auc", "accuracy", "sensitivity", "specificity")
 
 PLOTS = {

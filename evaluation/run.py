@@ -1,7 +1,7 @@
 """An evaluation from end to end: model and labelled radiographs -> predictions, figures, plots, report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +10,15 @@ from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
 from cxr.predictor import Predictor, load_model
-from cxr.sources import DEFAULT_HUB_DATA, DataIdentity, FilmSource, open_data
+from cxr.sources import DataIdentity, FilmSource, open_data
 from evaluation.audit import audit
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
 from evaluation.predictions import read_predictions, score_films, worst_errors, write_predictions
 from evaluation.report import write_report
 
 LISTED_ERRORS = 20
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Score labelled radiographs with a model; write predictions, figures, plots and a report."""
-
-    model: str
-    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
-    out: Path
-    """Folder for the results; it must be new or empty."""
-    data: str = DEFAULT_HUB_DATA
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
-    split: str = "test"
-    """Split to evaluate. A data set without splits is evaluated as a whole."""
-    skip_unreadable: bool = False
-    """Leave unreadable files out, in place of stopping."""
-    audit: bool = True
-    """Look for shortcuts and check the maps too; needs TensorFlow, and takes a minute."""
-    resamples: int = 2000
-    """Bootstrap resamples for the intervals; 0 leaves the intervals out."""
-    seed: int = 0
-    """Seed of the bootstrap."""
-    debug: bool = False
-    """Show the whole traceback of an error."""
 
 
 def run(config: RunConfig) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from cxr.preprocess import PreprocessSpec
 from cxr.sources import open_data
 from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
-from evaluation.run import RunConfig, evaluate_and_write, run
+from evaluation.run import evaluate_and_write, run
 
 SPEC = PreprocessSpec(size=32, resample="box")
 DECISION = DecisionSpec(temperature=1.0, threshold=0.5, rule="given", uncertain_band=(0.45, 0.55))

@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, GateSettings, GoldenProbe, write_description
+from cxr.bundle import MODEL_FILE, ExportSpec, GateSettings, GoldenProbe, write_description, write_export
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
 from cxr.files import sha256_of_file, write_json, write_text
 from cxr.gate import GATE_FILE, save_gate
 from cxr.keras_backend import KerasBackend
+from cxr.onnx_backend import OnnxBackend
+from cxr.onnx_export import export_checked
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
 from evaluation.audit import audit
@@ -50,7 +52,7 @@ def write_bundle(
     write_text(folder / "history.csv", history_csv(fitted.history))
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor = _settle(folder, config, recipe, prepared)
+    predictor, export = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
     metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
@@ -63,6 +65,7 @@ def write_bundle(
         "input_gate": GateSettings(rule=RULE),
         "training": training,
         "probe": GoldenProbe(logit=predictor.probe_logit),
+        "export": export,
     }
     write_card(folder, fields, metrics)
     write_description(folder, fields)
@@ -80,13 +83,18 @@ def _save_model(fitted: Fitted, path: Path) -> None:
         absl.setLevel(level)
 
 
-def _settle(folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared) -> Predictor:
-    """The predictor of the saved file, with the decision and the gate that the validation films settle."""
+def _settle(
+    folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared
+) -> tuple[Predictor, ExportSpec]:
+    """The predictor of the saved file, with the decision and the gate that the validation films settle.
+
+    It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
+    """
     validation = prepared.validation
     path = folder / MODEL_FILE
-    backend = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
+    truth = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
-    draft = Predictor(backend, recipe.preprocess, HALF, identity)
+    draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
         settling = settling_films(recipe, validation, config.seed)
@@ -94,9 +102,12 @@ def _settle(folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepare
             "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
         )
         decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
-    gate = fit_gate(draft, prepared.train.pixels, validation.pixels, config.seed)
+    content, record = export_checked(truth, decision, validation.pixels)
+    export = write_export(folder, content, record)
+    served = Predictor(OnnxBackend(content), recipe.preprocess, decision, identity)
+    gate = fit_gate(served, prepared.train.pixels, validation.pixels, config.seed)
     save_gate(folder / GATE_FILE, gate)
-    return Predictor(backend, recipe.preprocess, decision, identity, gate=gate)
+    return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
 
 
 def _measure(
