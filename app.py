@@ -15,11 +15,11 @@ import gradio as gr
 
 from cxr.bundle import probe_pixels
 from cxr.errors import CxrError
-from cxr.image import MAX_BYTES, from_array
+from cxr.image import from_array
 from cxr.predictor import Predictor, load_model
 from cxr.serving import Served, Serving
 from ui.api import add_api
-from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, WAITING_ROOM
+from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page
 from ui.text import DEFAULT_LANGUAGE, say
 
@@ -45,11 +45,12 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css_paths": [HERE / "ui" / "style.css"],
-        "max_file_size": MAX_BYTES,
+        "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api"],
+        "mcp_server": True,
         "ssr_mode": False,
         "share": False,
     }

@@ -5,6 +5,7 @@ python tests/fake_model.py FOLDER serves the app with it until its standard inpu
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,9 +88,10 @@ def served(folder: Path) -> Iterator[str]:
         assert process.stdin
         assert process.stdout
         try:
-            address = process.stdout.readline().strip()
-            assert address.startswith("http"), "the app did not start"
-            yield address
+            # Gradio tells of its MCP server first, quiet or not.
+            address = next((line for line in process.stdout if line.startswith("http")), "")
+            assert address, "the app did not start"
+            yield address.strip()
         finally:
             process.stdin.close()
             process.wait(timeout=20)
@@ -99,7 +101,12 @@ def _serve(folder: Path) -> None:
     import app  # here: the fake model itself needs no Gradio
 
     blocks = app.build_app(Serving(Served(fake_predictor(folder))))
-    _, address, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, address, _ = blocks.launch(
+        **app.launch_options(), server_port=port, prevent_thread_lock=True, quiet=True
+    )
     print(address, flush=True)
     sys.stdin.read()
     blocks.close(verbose=False)
