@@ -22,6 +22,7 @@ from ui.api import add_api
 from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page
 from ui.text import DEFAULT_LANGUAGE, say
+from ui.tools import use_tools
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
@@ -36,6 +37,7 @@ def build_app(serving: Serving) -> gr.Blocks:
     ) as app:
         add_page(app, serving)
         add_api(serving)
+    use_tools()
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app
 
@@ -50,7 +52,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": ["api"],
-        "mcp_server": True,
+        "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,
     }

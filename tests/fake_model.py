@@ -73,14 +73,14 @@ def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, **environment: str) -> Iterator[str]:
     """The address of the app, served with the fake model from a process of its own.
 
     Of its own, because here every warning is an error, and Gradio's queue does not outlive an error.
     """
     with subprocess.Popen(
         [sys.executable, __file__, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -100,6 +100,8 @@ def served(folder: Path) -> Iterator[str]:
 def _serve(folder: Path) -> None:
     import app  # here: the fake model itself needs no Gradio
 
+    if keep := os.environ.get("TEST_KEEP_SECONDS"):
+        app.KEEP_SECONDS = app.CLEAN_EVERY_SECONDS = int(keep)
     blocks = app.build_app(Serving(Served(fake_predictor(folder))))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
