@@ -17,6 +17,7 @@ from cxr.bundle import probe_pixels
 from cxr.errors import CxrError
 from cxr.image import MAX_BYTES, from_array
 from cxr.predictor import Predictor, load_model
+from cxr.serving import Served, Serving
 from ui.api import add_api
 from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, WAITING_ROOM
 from ui.page import add_page
@@ -26,15 +27,15 @@ HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
 
 
-def build_app(predictor: Predictor) -> gr.Blocks:
-    """The page and the API of one loaded model; `launch_options` belong to it."""
+def build_app(serving: Serving) -> gr.Blocks:
+    """The page and the API of the model that serves; `launch_options` belong to it."""
     with gr.Blocks(
         title=say("title", DEFAULT_LANGUAGE),
         analytics_enabled=False,
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
-        add_page(app, predictor)
-        add_api(predictor)
+        add_page(app, serving)
+        add_api(serving)
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app
 
@@ -93,7 +94,7 @@ def main() -> int:
     warm_up(predictor)
     # A stopped container ends as Ctrl-C does: by closing the server, which deletes what was uploaded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build_app(predictor).launch(**launch_options())
+    build_app(Serving(Served(predictor))).launch(**launch_options())
     return 0
 
 

@@ -20,6 +20,7 @@ from cxr.files import write_json
 from cxr.phantom import make_phantom
 from cxr.predictor import ModelIdentity, Outputs, Predictor
 from cxr.preprocess import PreprocessSpec
+from cxr.serving import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
 
 SIZE = 64
@@ -97,7 +98,7 @@ def served(folder: Path) -> Iterator[str]:
 def _serve(folder: Path) -> None:
     import app  # here: the fake model itself needs no Gradio
 
-    blocks = app.build_app(fake_predictor(folder))
+    blocks = app.build_app(Serving(Served(fake_predictor(folder))))
     _, address, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
     print(address, flush=True)
     sys.stdin.read()

@@ -21,6 +21,7 @@ import app
 from cxr.decision import Label
 from cxr.image import decode_file, from_array
 from cxr.predictor import Prediction, Predictor
+from cxr.serving import Served, Serving
 from ui import figures, limits, panels, text
 from ui.model import examples, model_json, origin
 
@@ -47,7 +48,7 @@ def built(predictor: Predictor) -> gr.Blocks:
     """The app, built inside an event loop: where none runs, Gradio makes one and never closes it."""
 
     async def build() -> gr.Blocks:
-        return app.build_app(predictor)
+        return app.build_app(Serving(Served(predictor)))
 
     return asyncio.run(build())
 
@@ -132,7 +133,7 @@ def test_explain_gives_the_same_json_and_a_png_of_the_films_shape(client: Client
 
 def test_model_info_tells_model_training_and_figures(client: Client, predictor: Predictor) -> None:
     info = client.predict(api_name="/model_info")
-    assert info == model_json(predictor)
+    assert info == model_json(Served(predictor))
     assert set(info["model"]) == MODEL_KEYS
     assert info["decision"]["uncertain_band"] == [0.4, 0.7]
     assert info["metrics"]["sensitivity"] == {"value": 0.97, "ci95": [0.95, 0.99]}
@@ -246,10 +247,12 @@ def test_no_page_lacks_a_word_in_either_language(predictor: Predictor) -> None:
             notes = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
             prediction = Prediction(label, 0.5, 0.61, True, notes, 0.01)
             shown = panels.Reading(prediction, heat=True, truth="NORMAL")
-            assert text.say(f"decision.{label}", language) in panels.result(shown, predictor, language)
+            assert text.say(f"decision.{label}", language) in panels.result(
+                shown, Served(predictor), language
+            )
             assert "map-caption" in panels.caption(shown, language)
-        assert text.say("notice", language) in panels.head(predictor, language)
-        assert text.say("limits", language) in panels.about(predictor, language)
+        assert text.say("notice", language) in panels.head(Served(predictor), language)
+        assert text.say("limits", language) in panels.about(Served(predictor), language)
 
 
 @pytest.mark.parametrize(
@@ -296,12 +299,13 @@ def test_the_scale_says_in_words_what_it_shows(predictor: Predictor) -> None:
 
 
 def test_a_model_trained_on_phantoms_says_so_in_plain_sight(tmp_path: Path) -> None:
-    phantoms, children = fake_predictor(tmp_path / "a"), fake_predictor(tmp_path / "b", "chest_xray")
+    phantoms = Served(fake_predictor(tmp_path / "a"))
+    children = Served(fake_predictor(tmp_path / "b", "chest_xray"))
     for language in text.LANGUAGES:
         warning = text.say("phantom_model", language)
         assert warning in panels.head(phantoms, language)
         assert warning not in panels.head(children, language)
-    assert [origin(phantoms.bundle), origin(children.bundle), origin(None)] == [
+    assert [origin(phantoms.predictor.bundle), origin(children.predictor.bundle), origin(None)] == [
         "phantoms",
         "children",
         "unknown",
@@ -309,17 +313,17 @@ def test_a_model_trained_on_phantoms_says_so_in_plain_sight(tmp_path: Path) -> N
 
 
 def test_text_of_a_bundle_is_shown_as_text(tmp_path: Path) -> None:
-    shown = panels.about(fake_predictor(tmp_path, data="<script>alert(1)</script>"), "en")
+    shown = panels.about(Served(fake_predictor(tmp_path, data="<script>alert(1)</script>")), "en")
     assert "<script>" not in shown
 
 
 def test_a_model_without_examples_has_no_gallery(predictor: Predictor) -> None:
     bare = Predictor(predictor.backend, predictor.preprocess, predictor.decision, predictor.identity)
-    assert examples(bare) == []
+    assert examples(Served(bare)) == []
     kinds = {type(block).__name__ for block in built(bare).blocks.values()}
     assert "Gallery" not in kinds
     assert text.say("probability_bare", "en") in panels.result(
-        panels.Reading(bare.predict(from_array(np.zeros((64, 64), np.uint8))), heat=False), bare, "en"
+        panels.Reading(bare.predict(from_array(np.zeros((64, 64), np.uint8))), heat=False), Served(bare), "en"
     )
 
 

@@ -7,13 +7,13 @@ from PIL import Image
 
 from cxr.errors import ImageError
 from cxr.image import GrayImage, decode
-from cxr.predictor import Predictor
+from cxr.serving import Serving
 from ui.figures import overlay
 from ui.limits import NETWORK
 from ui.model import model_json, prediction_json
 
 
-def add_api(predictor: Predictor) -> None:
+def add_api(serving: Serving) -> None:
     """The endpoints for programs. Their errors are gr.Error whose title is the stable code."""
 
     def predict(image: bytes | None) -> dict[str, Any]:
@@ -24,7 +24,8 @@ def add_api(predictor: Predictor) -> None:
         Args:
             image: a PNG, JPEG, TIFF or WebP file of 8 or 16 bits.
         """
-        return prediction_json(predictor, predictor.predict(_decoded(image)))
+        film, served = _decoded(image), serving.now
+        return prediction_json(served, served.predictor.predict(film))
 
     def explain(image: bytes | None) -> tuple[dict[str, Any], Image.Image]:
         """As predict, with a picture that shows where the model found evidence for pneumonia.
@@ -34,14 +35,14 @@ def add_api(predictor: Predictor) -> None:
         Args:
             image: a PNG, JPEG, TIFF or WebP file of 8 or 16 bits.
         """
-        film = _decoded(image)
-        explanation = predictor.explain(film)
-        picture = overlay(film, explanation.evidence, predictor.decision.temperature)
-        return prediction_json(predictor, explanation.prediction), picture
+        film, served = _decoded(image), serving.now
+        explanation = served.predictor.explain(film)
+        picture = overlay(film, explanation.evidence, served.predictor.decision.temperature)
+        return prediction_json(served, explanation.prediction), picture
 
     def model_info() -> dict[str, Any]:
         """Which model answers, what it was trained on, its decision rule and its measured figures."""
-        return model_json(predictor)
+        return model_json(serving.now)
 
     with gr.Column(visible=False):
         # Bytes, not a path: the file is read once, as it is, and its name goes nowhere.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cxr.bundle import Bundle
-from cxr.predictor import Prediction, Predictor
+from cxr.predictor import Prediction
+from cxr.serving import Served
 from cxr.types import CLASSES, PNEUMONIA
 from ui.text import say
 
@@ -28,9 +29,10 @@ class Example:
     attribution: str
 
 
-def examples(predictor: Predictor) -> list[Example]:
+def examples(served: Served) -> list[Example]:
     """The bundle's gallery; empty where there is none."""
-    folder = predictor.bundle.folder / "examples" if predictor.bundle else None
+    bundle = served.predictor.bundle
+    folder = bundle.folder / "examples" if bundle else None
     if folder is None or not (folder / "examples.csv").is_file():
         return []
     with (folder / "examples.csv").open(encoding="utf-8", newline="") as stream:
@@ -41,9 +43,10 @@ def examples(predictor: Predictor) -> list[Example]:
         ]
 
 
-def metrics(predictor: Predictor) -> dict[str, Any]:
+def metrics(served: Served) -> dict[str, Any]:
     """metrics.json of the bundle; empty where there is none."""
-    path = predictor.bundle.folder / "metrics.json" if predictor.bundle else None
+    bundle = served.predictor.bundle
+    path = bundle.folder / "metrics.json" if bundle else None
     if path is None or not path.is_file():
         return {}
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +63,7 @@ def origin(bundle: Bundle | None) -> Origin:
     return "children" if any(name in data for name in _KERMANY) else "other"
 
 
-def prediction_json(predictor: Predictor, prediction: Prediction) -> dict[str, Any]:
+def prediction_json(served: Served, prediction: Prediction) -> dict[str, Any]:
     """The answer of /predict and /explain."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -69,14 +72,14 @@ def prediction_json(predictor: Predictor, prediction: Prediction) -> dict[str, A
         "threshold": prediction.threshold,
         "accepted": prediction.accepted,
         "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.warnings],
-        "model": identity_json(predictor),
+        "model": identity_json(served),
         "seconds": prediction.seconds,
     }
 
 
-def identity_json(predictor: Predictor) -> dict[str, str]:
+def identity_json(served: Served) -> dict[str, str]:
     """Which model answers."""
-    identity = predictor.identity
+    identity = served.predictor.identity
     return {
         "source": identity.source,
         "revision": identity.revision,
@@ -85,14 +88,15 @@ def identity_json(predictor: Predictor) -> dict[str, str]:
     }
 
 
-def model_json(predictor: Predictor) -> dict[str, Any]:
+def model_json(served: Served) -> dict[str, Any]:
     """The answer of /model_info."""
+    predictor = served.predictor
     decision, bundle = predictor.decision, predictor.bundle
     return {
         "schema_version": SCHEMA_VERSION,
         "notice": say("notice", "en"),
-        "model": identity_json(predictor),
-        "name": model_name(predictor),
+        "model": identity_json(served),
+        "name": model_name(served),
         "classes": list(CLASSES),
         "positive_class": PNEUMONIA,
         "input_size": predictor.preprocess.size,
@@ -104,12 +108,13 @@ def model_json(predictor: Predictor) -> dict[str, Any]:
             "reference_prevalence": decision.reference_prevalence,
         },
         "trained_on": _training_json(bundle),
-        "metrics": _metrics_json(metrics(predictor)),
+        "metrics": _metrics_json(metrics(served)),
     }
 
 
-def model_name(predictor: Predictor) -> str:
+def model_name(served: Served) -> str:
     """The bundle's name, or the file's for a bare .h5."""
+    predictor = served.predictor
     return predictor.bundle.description.name if predictor.bundle else predictor.identity.source
 
 

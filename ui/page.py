@@ -9,7 +9,7 @@ import gradio as gr
 
 from cxr.errors import ImageError
 from cxr.image import decode_file
-from cxr.predictor import Predictor
+from cxr.serving import Served, Serving
 from ui import panels
 from ui.figures import OPACITY, has_heat, layers
 from ui.film_box import FilmBox
@@ -32,12 +32,13 @@ _SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat'
 _SET_PAGE_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
 
 
-def add_page(app: gr.Blocks, predictor: Predictor) -> None:
+def add_page(app: gr.Blocks, serving: Serving) -> None:
     """Everything that a visitor sees, and what happens when they touch it."""
-    shelf = examples(predictor)
+    served = serving.now
+    shelf = examples(served)
     reading = gr.State(None)
     with gr.Row(elem_id="top"):
-        head = gr.HTML(panels.head(predictor, DEFAULT_LANGUAGE), elem_id="head")
+        head = gr.HTML(panels.head(served, DEFAULT_LANGUAGE), elem_id="head")
         language = gr.Radio(
             [(name, code) for code, name in LANGUAGE_NAMES.items()],
             value=DEFAULT_LANGUAGE,
@@ -73,44 +74,45 @@ def add_page(app: gr.Blocks, predictor: Predictor) -> None:
                 )
                 another = gr.Button(say("another", DEFAULT_LANGUAGE), elem_id="another")
         with gr.Column(scale=5, min_width=300):
-            result = gr.HTML(panels.result(None, predictor, DEFAULT_LANGUAGE), elem_id="result")
+            result = gr.HTML(panels.result(None, served, DEFAULT_LANGUAGE), elem_id="result")
     gallery = _gallery(shelf)
-    about = gr.HTML(panels.about(predictor, DEFAULT_LANGUAGE), elem_id="about")
+    about = gr.HTML(panels.about(served, DEFAULT_LANGUAGE), elem_id="about")
 
     def read_film(path: str | None, chosen: str) -> list[Any]:
-        return shown(path, as_language(chosen))
+        return shown(serving.now, path, as_language(chosen))
 
     def read_example(chosen: str, event: gr.SelectData) -> list[Any]:
-        example = shelf[event.index]
-        return [*shown(str(example.file), as_language(chosen), example), gr.Gallery(selected_index=None)]
+        served, example = serving.now, shelf[event.index]
+        seen = shown(served, str(example.file), as_language(chosen), example)
+        return [*seen, gr.Gallery(selected_index=None)]
 
-    def shown(path: str | None, code: Language, example: Example | None = None) -> list[Any]:
-        now, picture = _read_for_page(predictor, path, code, example)
+    def shown(served: Served, path: str | None, code: Language, example: Example | None = None) -> list[Any]:
+        now, picture = _read_for_page(served, path, code, example)
         return [
             now,
             gr.Column(visible=False),
             gr.Column(visible=True),
             picture,
             panels.caption(now, code),
-            panels.result(now, predictor, code),
+            panels.result(now, served, code),
         ]
 
     def clear(chosen: str) -> list[Any]:
-        nothing = panels.result(None, predictor, as_language(chosen))
+        nothing = panels.result(None, serving.now, as_language(chosen))
         return [None, gr.Column(visible=True), gr.Column(visible=False), "", "", nothing, None]
 
     def speak(chosen: str, now: Reading | None) -> list[Any]:
-        code = as_language(chosen)
+        code, served = as_language(chosen), serving.now
         return [
-            panels.head(predictor, code),
+            panels.head(served, code),
             FilmBox(**_words_of_film(code)),
             say("read", code),
             gr.Slider(label=say("opacity", code)),
             say("another", code),
             panels.caption(now, code) if now else "",
-            panels.result(now, predictor, code),
+            panels.result(now, served, code),
             *([gr.Gallery(**_words_of_gallery(shelf, code))] if shelf else []),
-            panels.about(predictor, code),
+            panels.about(served, code),
         ]
 
     def greet(request: gr.Request) -> list[Any]:
@@ -169,7 +171,7 @@ def _words_of_gallery(shelf: Sequence[Example], language: Language) -> dict[str,
 
 
 def _read_for_page(
-    predictor: Predictor, path: str | None, language: Language, example: Example | None = None
+    served: Served, path: str | None, language: Language, example: Example | None = None
 ) -> tuple[Reading, str]:
     """The reading and its picture as HTML. Raises gr.Error with words for people."""
     if path is None:
@@ -178,6 +180,7 @@ def _read_for_page(
         image = decode_file(Path(path))
     except ImageError as error:
         raise _told(error.code, language, reason=str(error)) from error
+    predictor = served.predictor
     explanation, temperature = predictor.explain(image), predictor.decision.temperature
     reading = Reading(
         explanation.prediction,

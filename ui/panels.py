@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from cxr.decision import DecisionSpec
-from cxr.predictor import Prediction, Predictor
+from cxr.predictor import Prediction
+from cxr.serving import Served
 from cxr.types import PNEUMONIA
 from ui.figures import Layers
 from ui.model import HEADLINE, metrics, model_name, origin
@@ -26,10 +27,10 @@ class Reading:
     source: str = ""
 
 
-def head(predictor: Predictor, language: Language) -> str:
+def head(served: Served, language: Language) -> str:
     """Title, what this is, and what it is not."""
     warning = (
-        f'<p class="strip" role="note">{_say("phantom_model", language)}</p>' if _synthetic(predictor) else ""
+        f'<p class="strip" role="note">{_say("phantom_model", language)}</p>' if _synthetic(served) else ""
     )
     return (
         f'<div class="head"><h1>{_say("title", language)}</h1><p>{_say("subtitle", language)}</p></div>'
@@ -57,7 +58,7 @@ def caption(reading: Reading, language: Language) -> str:
     return f'{scale if reading.heat else ""}<p id="map-caption">{_say(f"map.{kind}", language)}</p>'
 
 
-def result(reading: Reading | None, predictor: Predictor, language: Language) -> str:
+def result(reading: Reading | None, served: Served, language: Language) -> str:
     """The decision, the probability on its scale, warnings and facts; or, with no film yet, what will be here."""
     if reading is None:
         body = (
@@ -66,15 +67,15 @@ def result(reading: Reading | None, predictor: Predictor, language: Language) ->
         )
         return _panel("none", body, language)
     prediction = reading.prediction
-    calibrated = "probability" if predictor.bundle else "probability_bare"
+    calibrated = "probability" if served.predictor.bundle else "probability_bare"
     body = (
         f'<p class="decision">{_say(f"decision.{prediction.label}", language)}</p>'
         f'<p class="plain">{_say(f"meaning.{prediction.label}", language)}</p>'
         f'<p class="probability"><b>{escape(percent(prediction.probability, language))}</b> '
         f"{_say(calibrated, language)}</p>"
-        + scale(prediction.probability, predictor.decision, language)
+        + scale(prediction.probability, served.predictor.decision, language)
         + _warnings(prediction.warnings, language)
-        + _facts(reading, predictor, language)
+        + _facts(reading, served, language)
     )
     return _panel(prediction.label or "REFUSED", body, language)
 
@@ -115,14 +116,14 @@ def scale(probability: float, decision: DecisionSpec, language: Language) -> str
     )
 
 
-def about(predictor: Predictor, language: Language) -> str:
+def about(served: Served, language: Language) -> str:
     """What the model learned from, its limits, and what was measured."""
     limits = "".join(f"<li>{_say(f'limits.{row}', language)}</li>" for row in (1, 2, 3))
     return (
         f'<section class="about"><h2>{_say("about", language)}</h2><div class="columns">'
-        f"<div><h3>{_say('learned', language)}</h3><p>{_learned(predictor, language)}</p></div>"
+        f"<div><h3>{_say('learned', language)}</h3><p>{_learned(served, language)}</p></div>"
         f"<div><h3>{_say('limits', language)}</h3><ul>{limits}</ul></div>"
-        f"<div><h3>{_say('measured', language)}</h3>{_measured(metrics(predictor), language)}</div></div>"
+        f"<div><h3>{_say('measured', language)}</h3>{_measured(metrics(served), language)}</div></div>"
         f'<p class="fine">{_say("privacy", language)} {_say("notice", language)}</p></section>'
     )
 
@@ -141,9 +142,9 @@ def _warnings(notes: Sequence[str], language: Language) -> str:
     return f'<div class="warnings" role="note"><b>{_say("warnings", language)}</b><ul>{rows}</ul></div>'
 
 
-def _facts(reading: Reading, predictor: Predictor, language: Language) -> str:
-    identity = predictor.identity
-    name = f"{model_name(predictor)} {identity.version}".strip()
+def _facts(reading: Reading, served: Served, language: Language) -> str:
+    identity = served.predictor.identity
+    name = f"{model_name(served)} {identity.version}".strip()
     rows = [
         ("truth", say(f"decision.{reading.truth}", language) if reading.truth else ""),
         ("source", attribution(reading.source, language)),
@@ -156,8 +157,8 @@ def _facts(reading: Reading, predictor: Predictor, language: Language) -> str:
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _learned(predictor: Predictor, language: Language) -> str:
-    bundle = predictor.bundle
+def _learned(served: Served, language: Language) -> str:
+    bundle = served.predictor.bundle
     training: Mapping[str, Any] = bundle.description.training if bundle else {}
     said = [say(f"learned.{origin(bundle)}", language, data=training.get("data", "?"))]
     if "films" in training and "prevalence" in training:
@@ -204,8 +205,8 @@ def _figure(figure: Mapping[str, Any], language: Language, interval: bool = True
     return f"{value} <small>[{low} - {high}]</small>"
 
 
-def _synthetic(predictor: Predictor) -> bool:
-    return origin(predictor.bundle) == "phantoms"
+def _synthetic(served: Served) -> bool:
+    return origin(served.predictor.bundle) == "phantoms"
 
 
 def _say(key: str, language: Language) -> str:
