@@ -108,12 +108,13 @@ class Explorer:
         order = np.argsort(y_prob, kind="stable")
         self.n = len(rows)
         self._y_prob: Probabilities = y_prob[order]
-        self._ill = y_true[order].astype(np.uint32)
+        self._ill = y_true[order]
         groups = [row.patient for row in rows]
         # One group resampled is itself again: that spread would say nothing of another patient.
         rounds = resamples if len(set(groups)) > 1 else 0
-        blocks = [block[:, order].astype(np.uint32) for block in group_weights(groups, rounds, seed)]
-        self._weights = np.concatenate(blocks) if blocks else np.empty((0, self.n), np.uint32)
+        # Small numbers, for an explorer is kept while its visitor looks on: a patient is never drawn 200 times.
+        blocks = [block[:, order].astype(np.uint8) for block in group_weights(groups, rounds, seed)]
+        self._weights = np.concatenate(blocks) if blocks else np.empty((0, self.n), np.uint8)
         self._ill_below = _below(self._weights * self._ill)
         self._normal_below = _below(self._weights * (1 - self._ill))
 
@@ -152,7 +153,7 @@ class Explorer:
         missed, cleared = int(here[0, k]), int((1 - self._ill[:k]).sum())
         drawn = self._ill_below[:, -1] > 0
         ks = _highest(self._ill_below[drawn], target, self._y_prob)
-        left_out = (self._weights[drawn] == 0).astype(np.uint32)
+        left_out = (self._weights[drawn] == 0).astype(np.uint8)
         new_sensitivity = 1 - _share_below(left_out * self._ill, ks)
         new_specificity = _share_below(left_out * (1 - self._ill), ks)
         known = ~np.isnan(new_sensitivity)
@@ -177,7 +178,7 @@ class Explorer:
             )
 
 
-def _below(weights: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _below(weights: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(rows, n + 1): the weight of the first k sorted films."""
     summed = np.cumsum(weights, axis=1, dtype=np.uint32)
     return np.pad(summed, ((0, 0), (1, 0)))
@@ -195,7 +196,7 @@ def _highest(ill_below: NDArray[np.uint32], target: float, y_prob: Probabilities
     return np.searchsorted(y_prob, y_prob[last]).astype(np.int64)  # the first of its ties
 
 
-def _share_below(weights: NDArray[np.uint32], ks: NDArray[np.int64]) -> FloatArray:
+def _share_below(weights: NDArray[np.uint8], ks: NDArray[np.int64]) -> FloatArray:
     """For each row, the share of its weight that lies in its first k films; NaN for a row without weight."""
     below = np.take_along_axis(_below(weights), ks[:, None], axis=1)[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,7 +11,7 @@ from cxr.loading import load_films
 from cxr.predictor import Predictor
 from cxr.sources import open_data
 from evaluation.metrics import evaluate
-from evaluation.operating_point import Explorer, Suggestion
+from evaluation.operating_point import Explorer
 from evaluation.predictions import ScoredFilm, score_films
 
 
@@ -19,28 +19,26 @@ from evaluation.predictions import ScoredFilm, score_films
 class OwnData:
     """What a model does on labelled films.
 
-    rows: its answers; metrics: as in metrics.json; suggestion: for the wished sensitivity; skipped: a line for each
-    file that could not be read.
+    rows: its answers; metrics: as in metrics.json; explorer: any threshold, and the one that a wished sensitivity
+    asks for; skipped: a line for each file that could not be read.
     """
 
     rows: list[ScoredFilm]
     metrics: dict[str, Any]
-    suggestion: Suggestion
+    explorer: Explorer
     skipped: list[str]
 
 
 def check_own_data(
     predictor: Predictor,
     archive: Path,
-    target: float,
     at_most: int,
     resamples: int = 2000,
     seed: int = 0,
 ) -> OwnData:
     """Score the labelled films of a .zip: its test split where it has splits with films in it, else all films.
 
-    target: sensitivity, in (0, 1), that the suggested threshold is to reach. Unreadable files are left out and
-    listed. Raises DataError for an archive that is broken, laid out otherwise, of one class, or of more than
+    Unreadable files are left out and listed. Raises DataError for an archive that is broken, laid out otherwise, of one class, or of more than
     `at_most` films.
     """
     source = open_data(str(archive))
@@ -55,7 +53,7 @@ def check_own_data(
     require_both_classes(loaded.films, "the archive, readable")
     rows = score_films(predictor, loaded)
     metrics = evaluate(rows, predictor.decision.threshold, resamples, seed)
-    return OwnData(rows, metrics, Explorer(rows, resamples, seed).suggest(target), skipped)
+    return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped)
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:
