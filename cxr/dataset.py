@@ -69,7 +69,7 @@ def find_films(paths: Iterable[str]) -> tuple[list[Film], Counter[str]]:
     The layout is looked for at any depth, since Kaggle's archive nests a folder chest_xray; where several places
     hold it, the one nearest to the top counts. Raises DataError where there is none.
     """
-    visible = sorted(path for path in paths if not _is_clutter(path))
+    visible = sorted(path for path in paths if not is_clutter(path))
     root, split_level = _find_layout(visible)
     films: list[Film] = []
     passed_over: Counter[str] = Counter()
@@ -84,7 +84,8 @@ def find_films(paths: Iterable[str]) -> tuple[list[Film], Counter[str]]:
     return films, passed_over
 
 
-def _is_clutter(path: str) -> bool:
+def is_clutter(path: str) -> bool:
+    """True for what operating systems leave in folders and archives: hidden files, __MACOSX, Thumbs.db."""
     parts = PurePosixPath(path).parts
     return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1] == "Thumbs.db"
 

@@ -88,15 +88,23 @@ class GrayImage:
         return table[self.pixels]
 
 
-def decode_file(path: Path) -> GrayImage:
-    """Decode the radiograph in a file; errors as in `decode`, a file that cannot be opened included."""
+def decode_file(path: Path, name: str | None = None) -> GrayImage:
+    """Decode the radiograph in a file; errors as in `decode`, a file that cannot be opened included.
+
+    name: what messages call the file, unless by its own name.
+    """
+    name = path.name if name is None else name
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(
-            "a file that can be read", f"{path.name} ({error.strerror})", "check its path and permissions"
+            "unreadable_file",
+            "a file that can be read",
+            f"{name} ({error.strerror})",
+            "check its path and permissions",
         ) from error
-    return decode(content, name=path.name)
+    return decode(content, name)
 
 
 def decode(content: bytes, name: str = "the file") -> GrayImage:
@@ -105,10 +113,13 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
     Raises ImageError where the bytes are no such file, are damaged or cut short, hold several frames, are smaller
     than 32 pixels on a side, or larger than 64 million pixels or 64 MiB. `name` is for its message only.
     """
+    if not content:
+        raise ImageError("empty_file", "an image file", f"{name}, which is empty", "export or copy it again")
     if len(content) > MAX_BYTES:
         raise ImageError(
+            "too_many_bytes",
             f"a file of at most {MAX_BYTES // 2**20} MiB",
-            f"{name} with {len(content) / 2**20:.0f} MiB",
+            f"{name} with more",
             "export the radiograph at a lower resolution",
         )
     try:
@@ -118,15 +129,19 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
             return _to_gray(opened, name)
     except UnidentifiedImageError as error:
         raise ImageError(
-            "a JPEG, PNG, TIFF or WebP image",
-            f"{name}, which is none of them or damaged" if content else f"{name}, which is empty",
+            "not_an_image",
+            "a JPEG, PNG, TIFF, WebP or DICOM image",
+            f"{name}, which is none of them or damaged",
             "export the radiograph as PNG or JPEG",
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_large(name, "many more") from error
     except _BROKEN as error:
         raise ImageError(
-            "an undamaged image file", f"{name} ({error})", "export or copy the file again"
+            "damaged_image",
+            "an undamaged image file",
+            f"{name} ({error})",
+            "export or copy the file again",
         ) from error
 
 
@@ -153,17 +168,21 @@ def _check_geometry(opened: Image.Image, name: str) -> None:
         raise _too_large(name, f"{width} x {height}")
     if min(width, height) < MIN_SIDE:
         raise ImageError(
+            "too_small",
             f"at least {MIN_SIDE} pixels on each side",
             f"{name} with {width} x {height}",
             "use the original radiograph, not a thumbnail",
         )
     # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
     if getattr(opened, "is_animated", False):
-        raise ImageError("a single image", f"{name} with several frames", "export one frame as PNG or JPEG")
+        raise ImageError(
+            "multi_frame", "a single image", f"{name} with several frames", "export one frame as PNG or JPEG"
+        )
 
 
 def _too_large(name: str, pixels: str) -> ImageError:
     return ImageError(
+        "too_many_pixels",
         f"at most {MAX_PIXELS // 10**6} million pixels",
         f"{name} with {pixels}",
         "export the radiograph at a lower resolution",
@@ -191,6 +210,7 @@ def _refuse_deep_colour(opened: Image.Image, name: str) -> None:
     layout = str(getattr(opened, "tile", ""))
     if opened.mode in ("RGB", "RGBA", "RGBX", "LA", "CMYK") and ";16" in layout:
         raise ImageError(
+            "colour_16_bit",
             "16-bit films with one gray channel and no transparency",
             f"{name} with several",
             "export it as gray",
@@ -202,11 +222,15 @@ def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
             raise ImageError(
-                "floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG"
+                "float_range",
+                "floating-point pixels in [0, 1]",
+                f"{name} with others",
+                "export it as 16-bit PNG",
             )
         return np.round(values * 65535).astype(np.uint16)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(
+            "beyond_16_bit",
             "integer pixels of at most 16 bits",
             f"{name} with values from {values.min()} to {values.max()}",
             "export it as 16-bit PNG",

@@ -36,10 +36,10 @@ def check_own_data(
     resamples: int = 2000,
     seed: int = 0,
 ) -> OwnData:
-    """Score the labelled films of a .zip: its test split where it has splits with films in it, else all films.
+    """Score the labelled films of a .zip: its test split where it has one, else all films.
 
-    Unreadable files are left out and listed. Raises DataError for an archive that is broken, laid out otherwise, of one class, or of more than
-    `at_most` films.
+    Unreadable files are left out and listed. Raises DataError for an archive that is broken, laid out otherwise,
+    of one class, or of more than `at_most` films.
     """
     source = open_data(str(archive))
     films = _test_or_all(source.films)

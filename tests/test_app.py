@@ -19,6 +19,7 @@ from PIL import Image
 
 import app
 from cxr.decision import Label
+from cxr.errors import ImageRule
 from cxr.image import decode_file, from_array
 from cxr.predictor import Prediction, Predictor
 from cxr.serving import Served, Serving
@@ -149,23 +150,23 @@ def test_only_the_contract_is_public(client: Client) -> None:
 
 @pytest.mark.parametrize("endpoint", ["/predict", "/explain"])
 @pytest.mark.parametrize(
-    "content",
+    ("content", "code"),
     [
-        b"plain words, not pixels",  # a text file under an image's name
-        b"",
-        b"\x89PNG\r\n\x1a\n" + bytes(64),  # nothing of use after the signature
+        (b"plain words, not pixels", "not_an_image"),  # a text file under an image's name
+        (b"", "empty_file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(64), "not_an_image"),  # nothing of use after the signature
     ],
     ids=["text", "empty", "broken"],
 )
 def test_an_unreadable_file_gets_one_clear_line(
-    client: Client, tmp_path: Path, endpoint: str, content: bytes
+    client: Client, tmp_path: Path, endpoint: str, content: bytes, code: str
 ) -> None:
     path = tmp_path / "notes.png"
     path.write_bytes(content)
     with pytest.raises(AppError) as caught:
         client.predict(handle_file(path), api_name=endpoint)
     message = str(caught.value.message)
-    assert caught.value.title == "unreadable_image"
+    assert caught.value.title == code
     assert message.startswith("expected ")
     assert "\n" not in message
     assert not any(word in message for word in ("Traceback", "/tmp", "gradio", str(tmp_path)))
@@ -285,6 +286,12 @@ def test_the_browsers_language_is_followed(header: str, language: str) -> None:
 def test_a_probability_is_never_rounded_to_certainty(share: float, english: str, spanish: str) -> None:
     assert text.percent(share, "en") == english
     assert text.percent(share, "es") == spanish
+
+
+@pytest.mark.parametrize("code", get_args(ImageRule))
+def test_every_rule_of_decoding_is_said_in_both_languages(code: str) -> None:
+    said = {text.say(f"error.{code}", language) for language in text.LANGUAGES}
+    assert len(said) == 2
 
 
 # Panels and figures

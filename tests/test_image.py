@@ -431,7 +431,7 @@ REFUSED = [
     ("100 million pixels", png_header(10_000, 10_000), "at most 64 million pixels.*10000 x 10000"),
     ("10,000 million pixels", png_header(100_000, 100_000), "at most 64 million pixels"),
     ("no pixels behind the header", png_header(8000, 8000), "an undamaged image file"),
-    ("more than 64 MiB", bytes(MAX_BYTES + 1), "at most 64 MiB.*with 64 MiB"),
+    ("more than 64 MiB", bytes(MAX_BYTES + 1), "at most 64 MiB.*with more"),
     ("floats above 1", raw_tiff(UNIT * 1.5), r"floating-point pixels in \[0, 1\]"),
     ("floats below 0", raw_tiff(UNIT - 0.1), r"floating-point pixels in \[0, 1\]"),
     (

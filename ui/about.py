@@ -67,7 +67,10 @@ def measured(served: Served, language: Language) -> str:
     """The card's figures with their intervals."""
     found = metrics(served)
     if not found:
-        return f'<section class="about"><h2>{say_html("measured", language)}</h2><p>{say_html("measured.none", language)}</p></section>'
+        return (
+            f'<section class="about"><h2>{say_html("measured", language)}</h2>'
+            f"<p>{say_html('measured.none', language)}</p></section>"
+        )
     split = str(found["data"]["split"])
     validation = found.get("validation") if split != "validation" else None
     return (
@@ -82,8 +85,9 @@ def figures_table(
     """Every figure with its interval and what it says; beside it, the value on validation films where known."""
     beside = f'<th scope="col">{say_html("on_validation", language)}</th>' if validation else ""
     rows = "".join(
-        f'<tr><th scope="row">{say_html(f"figure.{key}", language)}<small>{say_html(f"explain.{key}", language)}</small>'
-        f"</th><td>{_figure(found[key], language)}</td>"
+        f'<tr><th scope="row">{say_html(f"figure.{key}", language)}'
+        f"<small>{say_html(f'explain.{key}', language)}</small></th>"
+        f"<td>{_figure(found[key], language)}</td>"
         + (f"<td>{_figure(validation.get(key), language, interval=False)}</td>" if validation else "")
         + "</tr>"
         for key in FIGURES
@@ -105,7 +109,7 @@ def explored(explorer: Explorer, rows: list[ScoredFilm], point: OperatingPoint, 
 
 def curves(explorer: Explorer, rows: list[ScoredFilm], point: OperatingPoint, language: Language) -> str:
     """ROC curve with the operating point, and reliability."""
-    said = {key: _share_words(getattr(point, key), language) for key in ("sensitivity", "specificity")}
+    said = {key: _value(getattr(point, key), language) for key in ("sensitivity", "specificity")}
     here = (1 - (point.specificity.value or 0), point.sensitivity.value or 0)
     roc = roc_chart(explorer.roc(), here, say("chart.roc.said", language, **said), language)
     bins = reliability_bins(*labels_and_probabilities(rows))
@@ -142,24 +146,25 @@ def tiles(point: OperatingPoint, language: Language) -> str:
 def _thousand(point: OperatingPoint, language: Language) -> str:
     """Natural frequencies, which are read rightly more often than conditional probabilities."""
     cells = point.per_thousand()
-    ill = cells["caught"] + cells["missed"]
-    lines = "".join(
-        f'<div class="bar" aria-hidden="true">'
-        + "".join(f'<i class="{key}" style="flex-grow:{cells[key]}"></i>' for key in keys if cells[key])
-        + f'</div><p>{escape(say(f"thousand.{name}", language, total=number(total, language), **_numbers(cells, language)))}</p>'
-        for name, keys, total in (
-            ("ill", ("caught", "missed"), ill),
-            ("healthy", ("cleared", "false_alarms"), 1000 - ill),
-        )
-    )
     title = say(
-        "thousand", language, prevalence=brief_percent(point.prevalence, language), count=number(1000, language)
+        "thousand",
+        language,
+        prevalence=brief_percent(point.prevalence, language),
+        count=number(1000, language),
     )
-    return f'<div class="thousand"><h3>{escape(title)}</h3>{lines}</div>'
+    return (
+        f'<div class="thousand"><h3>{escape(title)}</h3>{_bar("ill", ("caught", "missed"), cells, language)}'
+        f"{_bar('healthy', ('cleared', 'false_alarms'), cells, language)}</div>"
+    )
 
 
-def _numbers(cells: Mapping[str, int], language: Language) -> dict[str, str]:
-    return {key: number(count, language) for key, count in cells.items()}
+def _bar(group: str, keys: tuple[str, str], cells: Mapping[str, int], language: Language) -> str:
+    counts = {"total": sum(cells[key] for key in keys), **{key: cells[key] for key in keys}}
+    said = say(
+        f"thousand.{group}", language, **{key: number(count, language) for key, count in counts.items()}
+    )
+    parts = "".join(f'<i class="{key}" style="flex-grow:{cells[key]}"></i>' for key in keys if cells[key])
+    return f'<div class="bar" aria-hidden="true">{parts}</div><p>{escape(said)}</p>'
 
 
 def _value(share: Share, language: Language) -> str:
@@ -170,10 +175,6 @@ def _range(share: Share, language: Language) -> str:
     if share.ci95 is None:
         return ""
     return " - ".join(percent(edge, language) for edge in share.ci95)
-
-
-def _share_words(share: Share, language: Language) -> str:
-    return _value(share, language)
 
 
 def _identity(served: Served, language: Language) -> str:

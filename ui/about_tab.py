@@ -26,12 +26,30 @@ def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
     with gr.Column(elem_id="explorer", visible=scored(served) is not None) as column:
         intro = gr.HTML(_intro(first))
         with gr.Row():
-            threshold = gr.Slider(0, 100, _percent(served), step=0.1, label=say("explorer.threshold", first), elem_id="explorer-threshold", buttons=[])
-            prevalence = gr.Slider(0.5, 99.5, _PREVALENCE, step=0.5, label=say("explorer.prevalence", first), elem_id="explorer-prevalence", buttons=[])
+            threshold = gr.Slider(
+                0,
+                100,
+                _percent(served),
+                step=0.1,
+                label=say("explorer.threshold", first),
+                elem_id="explorer-threshold",
+                buttons=[],
+            )
+            prevalence = gr.Slider(
+                0.5,
+                99.5,
+                _PREVALENCE,
+                step=0.5,
+                label=say("explorer.prevalence", first),
+                elem_id="explorer-prevalence",
+                buttons=[],
+            )
         back = gr.Button(say("explorer.back", first), size="sm", elem_id="explorer-back")
         shown = gr.HTML(_explored(served, first, _percent(served), _PREVALENCE), elem_id="explored")
     figures = gr.HTML(about.measured(served, first), elem_id="measured")
-    with gr.Accordion(say("plots", first), open=False, visible=bool(about.plot_files(served)), elem_id="plots") as drawer:
+    with gr.Accordion(
+        say("plots", first), open=False, visible=bool(about.plot_files(served)), elem_id="plots"
+    ) as drawer:
         plots = gr.HTML()
 
     def explore(chosen: str, at: float, share: float) -> str:
@@ -41,7 +59,14 @@ def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
         return [True, about.plots(serving.now, as_language(chosen))]
 
     for slider in (threshold, prevalence):
-        slider.change(explore, [language, threshold, prevalence], shown, show_progress="hidden", trigger_mode="always_last", **HIDDEN)
+        slider.change(
+            explore,
+            [language, threshold, prevalence],
+            shown,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **HIDDEN,
+        )
     back.click(lambda: _percent(serving.now), None, threshold, show_progress="hidden", **HIDDEN)
     drawer.expand(open_plots, language, [opened, plots], show_progress="hidden", **HIDDEN)
 

@@ -17,7 +17,10 @@ _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def roc_chart(
-    curve: tuple[FloatArray, FloatArray], here: tuple[float, float] | None, description: str, language: Language
+    curve: tuple[FloatArray, FloatArray],
+    here: tuple[float, float] | None,
+    description: str,
+    language: Language,
 ) -> str:
     """Sensitivity over 1 - specificity, both in [0, 1], with the operating point `here` marked."""
     line = " ".join(f"{_x(x)},{_y(y)}" for x, y in zip(*curve, strict=True))
@@ -35,7 +38,9 @@ def reliability_chart(bins: ReliabilityBins, description: str, language: Languag
         f'<path class="bar" d="M{_x(p)},{_y(bottom)}V{_y(top)}"/><circle class="dot" cx="{_x(p)}" cy="{_y(o)}" r="4"/>'
         for p, o, bottom, top in zip(bins.mean_probability, bins.observed, low, high, strict=True)
     )
-    return _chart(marks, say("chart.predicted", language), say("chart.observed", language), description, language)
+    return _chart(
+        marks, say("chart.predicted", language), say("chart.observed", language), description, language
+    )
 
 
 def _chart(body: str, x_label: str, y_label: str, description: str, language: Language) -> str:

@@ -73,7 +73,9 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         return shown(serving.now, path, as_language(chosen), stated)
 
     def read_example(chosen: str, stated: float | None, event: gr.SelectData) -> list[Any]:
-        seen = shown(serving.now, str(shelf[event.index].file), as_language(chosen), stated, shelf[event.index])
+        seen = shown(
+            serving.now, str(shelf[event.index].file), as_language(chosen), stated, shelf[event.index]
+        )
         return [*seen, gr.Gallery(selected_index=None)]
 
     def shown(
@@ -95,7 +97,16 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
 
     def clear(chosen: str) -> list[Any]:
         nothing = panels.result(None, as_language(chosen))
-        return [None, gr.Column(visible=True), gr.Column(visible=False), "", "", nothing, gr.Column(visible=False), None]
+        return [
+            None,
+            gr.Column(visible=True),
+            gr.Column(visible=False),
+            "",
+            "",
+            nothing,
+            gr.Column(visible=False),
+            None,
+        ]
 
     def make_report(now: Reading | None, chosen: str, stated: float | None, share: float) -> str:
         if now is None or not now.prediction.accepted:
@@ -104,14 +115,21 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
 
     bench = [reading, intake, light_box, viewer, caption, result, opacity, beyond, prevalence]
     for listen in (film.upload, read.click):
-        listen(read_film, [film, language, prevalence], bench, show_progress_on=result, **NETWORK, **HIDDEN).failure(
-            lambda: None, None, film, **HIDDEN
-        )
+        listen(
+            read_film, [film, language, prevalence], bench, show_progress_on=result, **NETWORK, **HIDDEN
+        ).failure(lambda: None, None, film, **HIDDEN)
     if gallery:
         gallery.select(
-            read_example, [language, prevalence], [*bench, gallery], show_progress_on=result, **NETWORK, **HIDDEN
+            read_example,
+            [language, prevalence],
+            [*bench, gallery],
+            show_progress_on=result,
+            **NETWORK,
+            **HIDDEN,
         )
-    another.click(clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN)
+    another.click(
+        clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN
+    )
     opacity.input(None, opacity, None, js=_SET_OPACITY, **HIDDEN)
     prevalence.change(
         lambda now, chosen, stated: _result(now, as_language(chosen), stated),
@@ -121,9 +139,9 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         trigger_mode="always_last",
         **HIDDEN,
     )
-    save.click(make_report, [reading, language, prevalence, opacity], sheet, show_progress="hidden", **HIDDEN).then(
-        None, sheet, None, js=_SAVE_REPORT, **HIDDEN
-    )
+    save.click(
+        make_report, [reading, language, prevalence, opacity], sheet, show_progress="hidden", **HIDDEN
+    ).then(None, sheet, None, js=_SAVE_REPORT, **HIDDEN)
 
     def again(served: Served, code: Language, now: Reading | None, stated: float | None) -> list[Any]:
         return [
@@ -138,7 +156,17 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
             *([gr.Gallery(**_words_of_gallery(shelf, code))] if shelf else []),
         ]
 
-    spoken = [film, read, opacity, another, caption, result, prevalence, save, *([gallery] if gallery else [])]
+    spoken = [
+        film,
+        read,
+        opacity,
+        another,
+        caption,
+        result,
+        prevalence,
+        save,
+        *([gallery] if gallery else []),
+    ]
     return Part(spoken, [reading, prevalence], again)
 
 

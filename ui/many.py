@@ -76,7 +76,10 @@ def row_of(found: BatchRow) -> Row:
 def progress(done: int, total: int, language: Language) -> str:
     """How far a batch is."""
     words = escape(say("many.reading", language, done=number(done, language), total=number(total, language)))
-    return f'<p class="status" role="status">{words}</p><progress max="{total}" value="{done}" aria-label="{words}"></progress>'
+    return (
+        f'<p class="status" role="status">{words}</p>'
+        f'<progress max="{total}" value="{done}" aria-label="{words}"></progress>'
+    )
 
 
 def summary(readings: Readings, language: Language) -> str:
@@ -98,7 +101,12 @@ def table(readings: Readings, language: Language) -> str:
     """A row for each file; the headings are buttons that sort."""
     heads = "".join(
         f'<th scope="col" data-kind="{kind}"><button type="button">{say_html(f"many.{key}", language)}</button></th>'
-        for key, kind in (("file", "text"), ("decision", "text"), ("probability", "number"), ("notes", "text"))
+        for key, kind in (
+            ("file", "text"),
+            ("decision", "text"),
+            ("probability", "number"),
+            ("notes", "text"),
+        )
     )
     body = "".join(_row(index, row, language) for index, row in enumerate(readings.rows))
     return (
@@ -111,7 +119,11 @@ def table(readings: Readings, language: Language) -> str:
 
 def _row(index: int, row: Row, language: Language) -> str:
     label = "many.failed" if row.error else f"decision.{row.label or 'REFUSED'}"
-    notes = [say(f"error.{row.error}", language)] if row.error else [say(f"warning.{n}", language) for n in row.notes]
+    notes = (
+        [say(f"error.{row.error}", language)]
+        if row.error
+        else [say(f"warning.{n}", language) for n in row.notes]
+    )
     shown = "" if row.probability is None else percent(row.probability, language)
     bar = (
         ""

@@ -55,7 +55,12 @@ def add_many_tab(serving: Serving, language: gr.Radio) -> Part:
         ]
 
     upload.upload(
-        read, [upload, language], [readings, status, thumbs, table], show_progress="hidden", **NETWORK, **HIDDEN
+        read,
+        [upload, language],
+        [readings, status, thumbs, table],
+        show_progress="hidden",
+        **NETWORK,
+        **HIDDEN,
     )
     return Part([intro, upload, status, table], [readings], again)
 

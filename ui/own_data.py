@@ -34,16 +34,22 @@ def remember(found: "OwnData") -> Checked:
 
 def shown(checked: Checked, language: Language, target: float, prevalence: float) -> str:
     """All of it. target: the wished sensitivity; prevalence: of the visitor's setting; both in (0, 1)."""
-    point = checked.explorer.at(checked.metrics["threshold"], prevalence)
+    metrics = checked.metrics
+    point = checked.explorer.at(metrics["threshold"], prevalence)
+    opening = say(
+        "own.at_threshold",
+        language,
+        threshold=brief_percent(point.threshold, language),
+        prevalence=brief_percent(prevalence, language),
+    )
+    method = say("own.method", language, resamples=number(metrics["bootstrap"]["resamples"], language))
     return (
         f'<section class="about own" aria-live="polite"><h2>{_headline(checked, language)}</h2>'
-        f"{_skipped(checked.skipped, language)}"
-        f'<p>{escape(say("own.at_threshold", language, threshold=brief_percent(point.threshold, language), prevalence=brief_percent(prevalence, language)))}</p>'
-        f'{about.explored(checked.explorer, list(checked.rows), point, language)}'
+        f"{_skipped(checked.skipped, language)}<p>{escape(opening)}</p>"
+        f"{about.explored(checked.explorer, list(checked.rows), point, language)}"
         f"{_suggestion(checked, checked.explorer.suggest(target), language, prevalence)}"
-        f"<h3>{say_html('own.all_figures', language)}</h3>{about.figures_table(checked.metrics, language)}"
-        f'<p class="fine">{escape(say("own.method", language, resamples=number(checked.metrics["bootstrap"]["resamples"], language)))}</p>'
-        "</section>"
+        f"<h3>{say_html('own.all_figures', language)}</h3>{about.figures_table(metrics, language)}"
+        f'<p class="fine">{escape(method)}</p></section>'
     )
 
 

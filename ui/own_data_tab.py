@@ -26,9 +26,21 @@ def add_own_data_tab(serving: Serving, language: gr.Radio) -> Part:
     checked = gr.State(None, time_to_live=_REMEMBER_SECONDS)
     intro = gr.HTML(_intro(first), elem_id="own-intro")
     with gr.Row(elem_id="own-controls"):
-        target = gr.Slider(50, 99.5, _TARGET, step=0.5, label=say("own.target", first), elem_id="own-target", buttons=[])
-        prevalence = gr.Slider(0.5, 99.5, 20, step=0.5, label=say("explorer.prevalence", first), elem_id="own-prevalence", buttons=[])
-    upload = gr.UploadButton(say("own.choose", first), file_types=[".zip"], variant="primary", elem_id="own-zip")
+        target = gr.Slider(
+            50, 99.5, _TARGET, step=0.5, label=say("own.target", first), elem_id="own-target", buttons=[]
+        )
+        prevalence = gr.Slider(
+            0.5,
+            99.5,
+            20,
+            step=0.5,
+            label=say("explorer.prevalence", first),
+            elem_id="own-prevalence",
+            buttons=[],
+        )
+    upload = gr.UploadButton(
+        say("own.choose", first), file_types=[".zip"], variant="primary", elem_id="own-zip"
+    )
     status = gr.HTML(elem_id="own-status")
     result = gr.HTML(elem_id="own-result")
 

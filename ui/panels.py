@@ -46,7 +46,9 @@ def result(reading: Reading | None, language: Language, stated: float | None = N
             f'<p class="plain">{say_html("nothing_read_hint", language)}</p>'
         )
         return _panel("none", body, language)
-    opening = _opinion(reading, language, stated) if reading.prediction.accepted else _refusal(reading, language)
+    opening = (
+        _opinion(reading, language, stated) if reading.prediction.accepted else _refusal(reading, language)
+    )
     notes = [note for note in reading.prediction.warnings if note not in REFUSALS]
     body = opening + warnings(notes, language) + facts(reading, language)
     return _panel(reading.prediction.label or "REFUSED", body, language)

@@ -77,7 +77,10 @@ def scale_of(reading: Reading, stated: float | None) -> Scale:
     """
     decision = reading.decision
     scale = Scale(
-        reading.prediction.probability, decision.threshold, decision.uncertain_band, decision.reference_prevalence
+        reading.prediction.probability,
+        decision.threshold,
+        decision.uncertain_band,
+        decision.reference_prevalence,
     )
     assumed = decision.reference_prevalence
     if stated is None or assumed is None:

@@ -51,6 +51,6 @@ def _picture(key: str, language: Language, heat: bool) -> str:
     name = say_html(key, language)
     layer = f'<img class="heat" src="{escape(HEAT_PLACE)}" alt="">' if heat else ""
     return (
-        f'<figure><div class="film"><img src="{escape(FILM_PLACE)}" alt="{name}">{layer}</div>'
+        f'<figure><div class="film"><span><img src="{escape(FILM_PLACE)}" alt="{name}">{layer}</span></div>'
         f"<figcaption>{name}</figcaption></figure>"
     )

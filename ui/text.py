@@ -4,10 +4,14 @@ import re
 from html import escape
 from typing import Literal, get_args
 
+from cxr.image import MAX_BYTES, MAX_PIXELS, MIN_SIDE
+
 Language = Literal["en", "es"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 LANGUAGE_NAMES: dict[Language, str] = {"en": "English", "es": "Español"}
 DEFAULT_LANGUAGE: Language = "en"
+
+_MIB, _MEGAPIXELS = MAX_BYTES // 2**20, MAX_PIXELS // 10**6
 
 WORDS: dict[str, dict[Language, str]] = {
     # The head of the page
@@ -131,7 +135,8 @@ WORDS: dict[str, dict[Language, str]] = {
     "state.as_asked": {"en": "the model that was asked for", "es": "es el modelo solicitado"},
     "state.cached": {
         "en": "The model's source cannot be reached; this is the copy of an earlier visit, which may be outdated.",
-        "es": "No se puede acceder al origen del modelo; esta es la copia de una visita anterior y puede estar anticuada.",
+        "es": "No se puede acceder al origen del modelo; esta es la copia de una visita anterior y puede no estar "
+        "al día.",
     },
     "state.default": {
         "en": "the model that comes with the app",
@@ -212,11 +217,6 @@ WORDS: dict[str, dict[Language, str]] = {
     "error.bad_data": {
         "en": "This archive cannot be checked: {reason}.",
         "es": "No se puede comprobar este archivo; se espera un .zip con las carpetas NORMAL y PNEUMONIA. "
-        "Motivo, en inglés: {reason}.",
-    },
-    "error.unreadable_image": {
-        "en": "This file cannot be read: {reason}.",
-        "es": "No se puede leer este archivo; se espera una radiografía en PNG, JPEG, TIFF, WebP o DICOM, sin daños. "
         "Motivo, en inglés: {reason}.",
     },
     "error.no_file": {
@@ -373,7 +373,10 @@ WORDS: dict[str, dict[Language, str]] = {
         "en": "ROC curve; at this threshold sensitivity {sensitivity} and specificity {specificity}.",
         "es": "Curva ROC; con este umbral, sensibilidad {sensitivity} y especificidad {specificity}.",
     },
-    "chart.false_alarms": {"en": "False alarms (1 - specificity)", "es": "Falsas alarmas (1 - especificidad)"},
+    "chart.false_alarms": {
+        "en": "False alarms (1 - specificity)",
+        "es": "Falsas alarmas (1 - especificidad)",
+    },
     "chart.reliability": {"en": "Reliability.", "es": "Fiabilidad."},
     "chart.reliability.caption": {
         "en": "On the dashed line, what the model says is what happens. Bars: 95% intervals.",
@@ -539,6 +542,90 @@ WORDS: dict[str, dict[Language, str]] = {
         "es": "imagen sintética",
     },
     "attribution.held_out": {"en": "held-out film of {data}", "es": "imagen reservada de {data}"},
+    # Why a file was not read, by the codes of cxr.errors.ImageRule
+    "error.unreadable_file": {
+        "en": "This file cannot be opened. Check it and try again.",
+        "es": "No se puede abrir este archivo. Compruébelo e inténtelo de nuevo.",
+    },
+    "error.empty_file": {
+        "en": "This file is empty. Export or copy it again.",
+        "es": "Este archivo está vacío. Expórtelo o cópielo de nuevo.",
+    },
+    "error.too_many_bytes": {
+        "en": f"This file is larger than {_MIB} MiB. Export the radiograph at a lower resolution.",
+        "es": f"Este archivo ocupa más de {_MIB} MiB. Exporte la radiografía con menor resolución.",
+    },
+    "error.not_an_image": {
+        "en": "This is not a PNG, JPEG, TIFF, WebP or DICOM image, or it is damaged. "
+        "Export the radiograph as PNG or JPEG.",
+        "es": "No es una imagen PNG, JPEG, TIFF, WebP o DICOM, o está dañada. "
+        "Exporte la radiografía como PNG o JPEG.",
+    },
+    "error.damaged_image": {
+        "en": "This image is damaged or cut short. Export or copy it again.",
+        "es": "Esta imagen está dañada o incompleta. Expórtela o cópiela de nuevo.",
+    },
+    "error.too_many_pixels": {
+        "en": f"This image has more than {_MEGAPIXELS} million pixels. "
+        "Export the radiograph at a lower resolution.",
+        "es": f"Esta imagen tiene más de {_MEGAPIXELS} millones de píxeles. "
+        "Exporte la radiografía con menor resolución.",
+    },
+    "error.too_small": {
+        "en": f"This image has fewer than {MIN_SIDE} pixels on a side. "
+        "Use the original radiograph, not a thumbnail.",
+        "es": f"Esta imagen tiene menos de {MIN_SIDE} píxeles en un lado. "
+        "Use la radiografía original, no una miniatura.",
+    },
+    "error.multi_frame": {
+        "en": "This file holds several images. Export one of them as PNG or JPEG.",
+        "es": "Este archivo contiene varias imágenes. Exporte una de ellas como PNG o JPEG.",
+    },
+    "error.colour_16_bit": {
+        "en": "This image has 16 bits and several channels (colour or transparency). Export it as gray.",
+        "es": "Esta imagen tiene 16 bits y varios canales (color o transparencia). Expórtela en grises.",
+    },
+    "error.float_range": {
+        "en": "This image has floating-point pixels beyond 0 to 1. Export it as a 16-bit PNG.",
+        "es": "Esta imagen tiene píxeles de coma flotante fuera de 0 a 1. Expórtela como PNG de 16 bits.",
+    },
+    "error.beyond_16_bit": {
+        "en": "This image has pixels below 0 or of more than 16 bits. Export it as a 16-bit PNG.",
+        "es": "Esta imagen tiene píxeles negativos o de más de 16 bits. Expórtela como PNG de 16 bits.",
+    },
+    "error.dicom_no_image": {
+        "en": "This DICOM file holds no image that we can read: a report, a directory or another object. "
+        "Choose the file of the radiograph.",
+        "es": "Este archivo DICOM no contiene ninguna imagen que se pueda leer: es un informe, un directorio "
+        "u otro objeto. Elija el archivo de la radiografía.",
+    },
+    "error.dicom_colour": {
+        "en": "This DICOM image is in colour. Choose a radiograph in gray.",
+        "es": "Esta imagen DICOM es en color. Elija una radiografía en grises.",
+    },
+    "error.dicom_encoding": {
+        "en": "The pixels of this DICOM file are encoded in a way that we cannot read. "
+        "Export it uncompressed, or as PNG.",
+        "es": "Los píxeles de este archivo DICOM están codificados de una forma que no se puede leer. "
+        "Expórtelo sin compresión o como PNG.",
+    },
+    "error.dicom_damaged": {
+        "en": "This DICOM file is damaged or cut short. Export or copy it again.",
+        "es": "Este archivo DICOM está dañado o incompleto. Expórtelo o cópielo de nuevo.",
+    },
+    # Why many films were not read, by the codes of ui.batch
+    "error.too_many_files": {
+        "en": "Too many films at a time. Read them in parts.",
+        "es": "Demasiadas radiografías a la vez. Léalas por partes.",
+    },
+    "error.batch_too_large": {
+        "en": "These films are too large in all. Read them in parts.",
+        "es": "Estas radiografías ocupan demasiado en total. Léalas por partes.",
+    },
+    "error.bad_archive": {
+        "en": "This .zip is damaged, encrypted or not safe to read. Make it again.",
+        "es": "Este .zip está dañado, cifrado o no es seguro leerlo. Créelo de nuevo.",
+    },
 }
 
 
