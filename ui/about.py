@@ -174,7 +174,8 @@ def _value(share: Share, language: Language) -> str:
 def _range(share: Share, language: Language) -> str:
     if share.ci95 is None:
         return ""
-    return " - ".join(percent(edge, language) for edge in share.ci95)
+    low, high = (percent(edge, language) for edge in share.ci95)
+    return say("interval", language, low=low, high=high)
 
 
 def _identity(served: Served, language: Language) -> str:

@@ -33,6 +33,7 @@ def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
                 step=0.1,
                 label=say("explorer.threshold", first),
                 elem_id="explorer-threshold",
+                min_width=280,
                 buttons=[],
             )
             prevalence = gr.Slider(
@@ -42,6 +43,7 @@ def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
                 step=0.5,
                 label=say("explorer.prevalence", first),
                 elem_id="explorer-prevalence",
+                min_width=280,
                 buttons=[],
             )
         back = gr.Button(say("explorer.back", first), size="sm", elem_id="explorer-back")

@@ -18,7 +18,7 @@ from ui.model import Example, examples
 from ui.part import HIDDEN, Part
 from ui.reading import Reading, reading_of
 from ui.report import FILM_PLACE, HEAT_PLACE, report
-from ui.text import DEFAULT_LANGUAGE, Language, as_language, attribution, is_phantom, number, say
+from ui.text import DEFAULT_LANGUAGE, Language, as_language, attribution, is_phantom, say
 
 _SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat', share / 100); }"
 # The browser holds the film and its heat map: it puts both into the report and saves it.
@@ -62,24 +62,25 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         with gr.Column(scale=5, min_width=300):
             result = gr.HTML(panels.result(None, first), elem_id="result")
             with gr.Column(visible=False, elem_id="beyond") as beyond:
-                prevalence = gr.Number(
-                    None, label=say("my_prevalence", first), elem_id="prevalence", step=1, buttons=[]
+                # Text, for a decimal comma is as good as a point, and an empty box means "not adjusted".
+                prevalence = gr.Textbox(
+                    "", label=say("my_prevalence", first), max_lines=1, elem_id="prevalence", buttons=[]
                 )
                 save = gr.Button(say("report", first), elem_id="save-report")
     gallery = _gallery(shelf)
     sheet = gr.Textbox(visible=False)
 
-    def read_film(path: str | None, chosen: str, stated: float | None) -> list[Any]:
+    def read_film(path: str | None, chosen: str, stated: str) -> list[Any]:
         return shown(serving.now, path, as_language(chosen), stated)
 
-    def read_example(chosen: str, stated: float | None, event: gr.SelectData) -> list[Any]:
+    def read_example(chosen: str, stated: str, event: gr.SelectData) -> list[Any]:
         seen = shown(
             serving.now, str(shelf[event.index].file), as_language(chosen), stated, shelf[event.index]
         )
         return [*seen, gr.Gallery(selected_index=None)]
 
     def shown(
-        served: Served, path: str | None, code: Language, stated: float | None, example: Example | None = None
+        served: Served, path: str | None, code: Language, stated: str, example: Example | None = None
     ) -> list[Any]:
         now, picture = _read(served, path, code, example)
         accepted = now.prediction.accepted
@@ -92,7 +93,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
             _result(now, code, stated),
             gr.Slider(visible=accepted),
             gr.Column(visible=accepted),
-            gr.Number(visible=now.decision.reference_prevalence is not None),
+            gr.Textbox(visible=now.decision.reference_prevalence is not None),
         ]
 
     def clear(chosen: str) -> list[Any]:
@@ -108,7 +109,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
             None,
         ]
 
-    def make_report(now: Reading | None, chosen: str, stated: float | None, share: float) -> str:
+    def make_report(now: Reading | None, chosen: str, stated: str, share: float) -> str:
         if now is None or not now.prediction.accepted:
             return ""
         return report(now, as_language(chosen), _share(stated), share / 100)
@@ -131,7 +132,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN
     )
     opacity.input(None, opacity, None, js=_SET_OPACITY, **HIDDEN)
-    prevalence.change(
+    prevalence.input(
         lambda now, chosen, stated: _result(now, as_language(chosen), stated),
         [reading, language, prevalence],
         result,
@@ -143,7 +144,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         make_report, [reading, language, prevalence, opacity], sheet, show_progress="hidden", **HIDDEN
     ).then(None, sheet, None, js=_SAVE_REPORT, **HIDDEN)
 
-    def again(served: Served, code: Language, now: Reading | None, stated: float | None) -> list[Any]:
+    def again(served: Served, code: Language, now: Reading | None, stated: str) -> list[Any]:
         return [
             FilmBox(**_words_of_film(code)),
             say("read", code),
@@ -151,7 +152,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
             say("another", code),
             panels.caption(now, code) if now else "",
             _result(now, code, stated),
-            gr.Number(label=say("my_prevalence", code)),
+            gr.Textbox(label=say("my_prevalence", code)),
             say("report", code),
             *([gr.Gallery(**_words_of_gallery(shelf, code))] if shelf else []),
         ]
@@ -170,17 +171,22 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
     return Part(spoken, [reading, prevalence], again)
 
 
-def _share(stated: float | None) -> float | None:
-    """A percentage as a share, None for one that is not above 0 and below 100."""
-    return stated / 100 if stated is not None and 0 < stated < 100 else None
+def _share(stated: str) -> float | None:
+    """A percentage as a share; None for what is no number above 0 and below 100."""
+    try:
+        share = float(stated.strip().rstrip("%").replace(",", ".")) / 100
+    except ValueError:
+        return None
+    return share if 0 < share < 1 else None
 
 
-def _result(now: Reading | None, language: Language, stated: float | None) -> str:
-    shown = panels.result(now, language, _share(stated))
-    if now is None or stated is None or _share(stated) is not None:
+def _result(now: Reading | None, language: Language, stated: str) -> str:
+    share = _share(stated)
+    shown = panels.result(now, language, share)
+    if now is None or not now.prediction.accepted or not stated.strip() or share is not None:
         return shown
-    told = say("error.prevalence", language, received=number(stated, language))
-    return f'{shown}<p class="told" role="alert">{html.escape(told)}</p>'
+    words = say("error.prevalence", language, received=stated.strip()[:20])
+    return f'{shown}<p class="told" role="alert">{html.escape(words)}</p>'
 
 
 def _words_of_film(language: Language) -> dict[str, Any]:

@@ -27,7 +27,14 @@ def add_own_data_tab(serving: Serving, language: gr.Radio) -> Part:
     intro = gr.HTML(_intro(first), elem_id="own-intro")
     with gr.Row(elem_id="own-controls"):
         target = gr.Slider(
-            50, 99.5, _TARGET, step=0.5, label=say("own.target", first), elem_id="own-target", buttons=[]
+            50,
+            99.5,
+            _TARGET,
+            step=0.5,
+            label=say("own.target", first),
+            elem_id="own-target",
+            min_width=280,
+            buttons=[],
         )
         prevalence = gr.Slider(
             0.5,
@@ -36,6 +43,7 @@ def add_own_data_tab(serving: Serving, language: gr.Radio) -> Part:
             step=0.5,
             label=say("explorer.prevalence", first),
             elem_id="own-prevalence",
+            min_width=280,
             buttons=[],
         )
     upload = gr.UploadButton(

@@ -36,7 +36,7 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
         )
     parts: list[Part] = []
     tabs: list[gr.Tab] = []
-    with gr.Tabs(elem_id="tabs"):
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
         for name, add_tab in _TABS.items():
             with gr.Tab(say(f"tab.{name}", DEFAULT_LANGUAGE), id=name) as tab:
                 parts.append(add_tab(serving, language))

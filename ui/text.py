@@ -107,8 +107,8 @@ WORDS: dict[str, dict[Language, str]] = {
         "depende de cuántos niños están enfermos; lo que eso significa, sí.",
     },
     "my_prevalence": {
-        "en": "If you know it: of 100 children whose films you read, how many have pneumonia?",
-        "es": "Si lo sabe: de cada 100 niños cuyas radiografías lee, ¿cuántos tienen neumonía?",
+        "en": "If you know it: of 100 children whose films you read, how many have pneumonia? (%)",
+        "es": "Si lo sabe: de cada 100 niños cuyas radiografías lee, ¿cuántos tienen neumonía? (%)",
     },
     "truth.right": {
         "en": "Label of this example: {truth}. The model agrees.",
@@ -358,10 +358,10 @@ WORDS: dict[str, dict[Language, str]] = {
     "plot.scores": {"en": "Scores by true class", "es": "Puntuaciones por clase verdadera"},
     "plot.training_curves": {"en": "Training curves", "es": "Curvas de entrenamiento"},
     # Tabs, foot
-    "tab.film": {"en": "Read one film", "es": "Leer una"},
-    "tab.many": {"en": "Many films", "es": "Leer muchas"},
-    "tab.own": {"en": "Check on your data", "es": "Comprobar con sus datos"},
-    "tab.about": {"en": "About the model", "es": "Sobre el modelo"},
+    "tab.film": {"en": "One film", "es": "Una radiografía"},
+    "tab.many": {"en": "Many films", "es": "Muchas"},
+    "tab.own": {"en": "Your own data", "es": "Sus datos"},
+    "tab.about": {"en": "The model", "es": "El modelo"},
     "foot.api": {"en": "For programs: the API", "es": "Para programas: la API"},
     # Charts
     "chart.roc": {"en": "ROC curve.", "es": "Curva ROC."},
@@ -475,8 +475,8 @@ WORDS: dict[str, dict[Language, str]] = {
         "es": "{n} imágenes: {normal} normales, {pneumonia} con neumonía, de {groups} pacientes",
     },
     "own.skipped": {
-        "en": "{count} files could not be read and were left out:",
-        "es": "{count} archivos no se pudieron leer y se dejaron fuera (motivos en inglés):",
+        "en": "Left out, because they could not be read: {count}",
+        "es": "Se dejaron fuera por no poderse leer (motivos en inglés): {count}",
     },
     "own.at_threshold": {
         "en": "At the model's own threshold of {threshold}; PPV and NPV for a prevalence of {prevalence}:",
@@ -519,6 +519,7 @@ WORDS: dict[str, dict[Language, str]] = {
         "es": "No se fíe de él: con {pneumonia} imágenes con neumonía puede perder {missed}, así que lo decide la "
         "única imagen con la probabilidad más baja.",
     },
+    "interval": {"en": "{low} to {high}", "es": "{low} a {high}"},
     "range": {"en": "{value} ({low} to {high})", "es": "{value} (de {low} a {high})"},
     # The report
     "report": {"en": "Download a one-page report", "es": "Descargar un informe de una página"},
