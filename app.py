@@ -46,12 +46,12 @@ def launch_options() -> dict[str, Any]:
     """Looks, limits and privacy, which Gradio takes at launch."""
     return {
         "theme": _theme(),
-        "css_paths": [HERE / "ui" / "style.css"],
+        "css_paths": [HERE / "ui" / "scale.css", HERE / "ui" / "style.css"],
         "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": ["api"],
+        "footer_links": [],
         "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,

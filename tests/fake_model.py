@@ -8,8 +8,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from PIL import Image
 from cxr.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
 from cxr.decision import DecisionSpec
 from cxr.files import write_json
+from cxr.image import GrayImage
 from cxr.phantom import make_phantom
-from cxr.predictor import ModelIdentity, Outputs, Predictor
+from cxr.predictor import Explanation, ModelIdentity, Outputs, Prediction, Predictor
 from cxr.preprocess import PreprocessSpec
 from cxr.serving import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
@@ -44,10 +46,29 @@ class BrightnessBackend:
         return Outputs(logits, logits[:, None].astype(np.float32)), maps.astype(np.float32)
 
 
+class FakePredictor(Predictor):
+    """Refuses films that are black all over, as an input gate does."""
+
+    def predict_many(self, images: Sequence[GrayImage]) -> list[Prediction]:
+        found = super().predict_many(images)
+        return [_gated(prediction, image) for prediction, image in zip(found, images, strict=True)]
+
+    def explain(self, image: GrayImage) -> Explanation:
+        found = super().explain(image)
+        return Explanation(_gated(found.prediction, image), found.evidence)
+
+
+def _gated(prediction: Prediction, image: GrayImage) -> Prediction:
+    if image.pixels.any():
+        return prediction
+    return replace(prediction, label=None, accepted=False, warnings=(*prediction.warnings, "blank"))
+
+
 def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:
     """A predictor with a bundle that has a gallery of phantoms and made-up figures."""
     _write_gallery(folder / "examples", gallery)
     write_json(folder / "metrics.json", _figures())
+    _write_predictions(folder / "predictions.csv")
     preprocess = PreprocessSpec(size=SIZE, resample="bilinear")
     decision = DecisionSpec(
         temperature=1.4, threshold=0.61, rule="made up", uncertain_band=(0.4, 0.7), reference_prevalence=0.5
@@ -63,7 +84,7 @@ def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) ->
         sha256={"model.h5": "0123456789abcdef" * 4},
     )
     identity = ModelIdentity("fake", "", "0.0.1", description.sha256["model.h5"])
-    return Predictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
+    return FakePredictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
 
 
 def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
@@ -124,6 +145,18 @@ def _write_gallery(folder: Path, count: int) -> None:
             name = f"phantom-{seed}.png"
             phantom_file(folder / name, seed, subtype)
             writer.writerow((name, "NORMAL" if subtype == "normal" else "PNEUMONIA", "0.5", _PHANTOM))
+
+
+def _write_predictions(path: Path) -> None:
+    """Made-up held-out answers, two films a patient."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("file", "patient", "label", "subtype", "probability", "decision"))
+        for film in range(80):
+            ill = film % 5 > 1
+            probability = (film * 37 % 80) / 100 + (0.2 if ill else 0.0)
+            label = "PNEUMONIA" if ill else "NORMAL"
+            writer.writerow((f"{film}.png", f"p{film // 2}", label, "", probability, "NORMAL"))
 
 
 def _figures() -> dict[str, object]:
