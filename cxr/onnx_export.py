@@ -133,7 +133,7 @@ def _gradient(model: keras.Model, places: Any, logit: Any) -> Any:
 
 def _head_layers(model: keras.Model, places: Any) -> list[keras.layers.Layer]:
     """The layers after the last feature maps. Raises BundleError where they branch."""
-    flat = [layer for layer in model.layers if len(layer.output.shape) != 4]
+    flat = [layer for layer in model.layers if len(layer.output.shape) < 4]
     read = places
     for layer in flat:
         if layer.input is not read:
