@@ -31,7 +31,10 @@ _ERRORS_ONLY = 3
 
 
 class OnnxBackend:
-    """A network in ONNX. Safe to call from several threads; one film's answer depends on its batch by float32 rounding at most."""
+    """A network in ONNX, safe to call from several threads.
+
+    One film's answer depends on its batch by float32 rounding at most.
+    """
 
     def __init__(self, content: bytes) -> None:
         """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above."""
