@@ -110,11 +110,16 @@ class Predictor:
         self.bundle = bundle
 
     @classmethod
-    def from_bundle(cls, folder: Path, source: str | None = None, revision: str = "") -> "Predictor":
-        """Load a bundle folder, verify it, and check its golden probe. Raises BundleError."""
+    def from_bundle(
+        cls, folder: Path, source: str | None = None, revision: str = "", whole: bool = True
+    ) -> "Predictor":
+        """Load a bundle folder, verify it (`whole` as for load_bundle), and check its golden probe.
+
+        Raises BundleError.
+        """
         from cxr.keras_backend import KerasBackend  # here, because it imports TensorFlow
 
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, whole)
         described = bundle.description
         backend = KerasBackend.from_weights(bundle.model_path, described.network, described.preprocess.size)
         identity = ModelIdentity(source or folder.name, revision, described.version, bundle.model_sha256)

@@ -9,7 +9,8 @@ from cxr.dataset import BARE_SPLIT, Film
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
-from cxr.predictor import Predictor, load_model
+from cxr.model_source import open_model
+from cxr.predictor import Predictor
 from cxr.sources import DEFAULT_HUB_DATA, DataIdentity, FilmSource, open_data
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
@@ -24,7 +25,7 @@ class RunConfig:
     """Score labelled radiographs with a model; write predictions, figures, plots and a report."""
 
     model: str
-    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
+    """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
     out: Path
     """Folder for the results; it must be new or empty."""
     data: str = DEFAULT_HUB_DATA
@@ -53,7 +54,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
     source = open_data(config.data)
     split, films = choose_films(source.films, config.split)
-    predictor = load_model(config.model)
+    predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(

@@ -13,3 +13,11 @@ def chest_xray() -> Path:
     if not CHEST_XRAY.is_dir():
         pytest.skip("the real data set is not at ../shared/data/chest_xray")
     return CHEST_XRAY
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle of a tiny network, for the Hub's tests; TensorFlow is imported here."""
+    from hub_kit import train_small
+
+    return train_small(tmp_path_factory.mktemp("small"))

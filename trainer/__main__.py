@@ -1,4 +1,4 @@
-"""python -m trainer: train a bundle."""
+"""python -m trainer: train a bundle, publish it on the Hub, deploy the app."""
 
 import os
 import sys
@@ -10,18 +10,34 @@ import tyro
 
 from cxr.cli import run_command
 from trainer.config import TrainConfig
+from trainer.hub_config import DeployConfig, PublishConfig
 from trainer.run import train
+
+Config = TrainConfig | PublishConfig | DeployConfig
 
 
 def main() -> int:
     """Parse the command line, run the command, and return the exit code."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"train": TrainConfig},
+        {"train": TrainConfig, "publish": PublishConfig, "deploy": DeployConfig},
         prog="python -m trainer",
         description="Train a chest X-ray pneumonia classifier. For research and teaching; not a medical device.",
         # --no-test is wanted, so flags come in pairs here.
     )
-    return run_command(lambda: train(config), config.debug)
+    return run_command(lambda: _run(config), config.debug)
+
+
+def _run(config: Config) -> object:
+    # The Hub's client loads when it is needed.
+    if isinstance(config, PublishConfig):
+        from trainer.publish import publish
+
+        return publish(config)
+    if isinstance(config, DeployConfig):
+        from trainer.deploy import deploy
+
+        return deploy(config)
+    return train(config)
 
 
 if __name__ == "__main__":

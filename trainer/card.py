@@ -14,8 +14,16 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
 
 
-def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    """Write README.md into a bundle folder."""
+def write_card(
+    folder: Path,
+    fields: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    previous: Mapping[str, Any] | None = None,
+) -> None:
+    """Write README.md into a bundle folder.
+
+    previous: bundle.json of the version before, with its figures as `metrics`: the card says what changed.
+    """
     synthetic = fields["training"]["data"].startswith("phantom")
     card = ModelCard.from_template(
         _front_matter(fields, metrics, synthetic),
@@ -25,12 +33,33 @@ def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, An
         metrics=metrics,
         show=show,
         interval=interval,
+        previous=previous,
+        changes=_changes(fields, previous) if previous else [],
         **{
             name: fields[name]
             for name in ("name", "version", "network", "preprocess", "decision", "training")
         },
     )
     write_text(folder / "README.md", str(card).rstrip() + "\n")
+
+
+def _changes(fields: Mapping[str, Any], previous: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(what, before, now) of everything recorded that differs, except what differs between any two runs."""
+    parts = ("network", "preprocess", "decision", "training")
+    now, before = (_flat({part: source[part] for part in parts}) for source in (fields, previous))
+    keys = sorted({*now, *before} - {"training.fingerprint", "training.code_commit"})
+    return [
+        (key, before.get(key, "-"), now.get(key, "-"))
+        for key in keys
+        if before.get(key, "-") != now.get(key, "-")
+    ]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {name: value}
+    inner = (_flat(part, f"{name}.{key}" if name else str(key)) for key, part in value.items())
+    return {key: leaf for leaves in inner for key, leaf in leaves.items()}
 
 
 def show(figure: Mapping[str, Any]) -> str:
