@@ -2,6 +2,7 @@
 
 The same folder is written by the trainer, published, pulled and served. Loading checks the schema, the sha256 of
 every file, the class order and the input shape; the golden probe is checked by the predictor, which computes.
+model.onnx may be missing, and is verified when it is read: what can be had from model.h5 is no reason to stop.
 """
 
 import json
@@ -15,13 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, first_problem
-from cxr.files import sha256_of_file, write_json
+from cxr.files import sha256_of, sha256_of_file, write_bytes, write_json
+from cxr.gate import GATE_FILE
 from cxr.preprocess import PreprocessSpec
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
 
 SCHEMA_VERSION: Final = "1"
 DESCRIPTION = "bundle.json"
 MODEL_FILE = "model.h5"
+EXPORT_FILE = "model.onnx"
+MAX_PROBABILITY_DIFFERENCE = 1e-5
+MAX_EVIDENCE_DIFFERENCE = 1e-4
+"""What an export may differ from model.h5: absolute; as a share of the largest evidence, where that is above 1."""
+RENEW_EXPORT = "run python -m trainer export on the bundle"
 _FOR_THE_RECORD = (
     "README.md",
     "history.csv",
@@ -51,8 +58,33 @@ class GoldenProbe(_Strict):
     tolerance: float = Field(default=1e-3, gt=0)
 
 
+class ExportRecord(_Strict):
+    """How model.onnx was compared with model.h5: on how many films of what kind, and the largest differences."""
+
+    films: int = Field(ge=1)
+    films_are: Literal["validation films", "phantoms and noise"]
+    probability_difference: float = Field(ge=0, lt=MAX_PROBABILITY_DIFFERENCE)
+    evidence_difference: float = Field(ge=0, lt=MAX_EVIDENCE_DIFFERENCE)
+
+
+class ExportSpec(ExportRecord):
+    """model.onnx: the same network for serving without TensorFlow. of_model: sha256 of the model.h5 it was made of."""
+
+    of_model: str
+
+
+class GateSettings(_Strict):
+    """Where the input gate (cxr.gate) is, and in words how its limits were set."""
+
+    file: Literal["gate.npz"] = GATE_FILE
+    rule: str
+
+
 class BundleDescription(_Strict):
-    """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it."""
+    """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it.
+
+    export: None where the bundle holds no model.onnx; model.h5 is the truth, with or without it.
+    """
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     name: str
@@ -62,9 +94,10 @@ class BundleDescription(_Strict):
     classes: tuple[str, ...] = CLASSES
     positive_class: str = PNEUMONIA
     decision: DecisionSpec
-    input_gate: dict[str, Any] | None = None
+    input_gate: GateSettings | None = None
     training: dict[str, Any]
     probe: GoldenProbe
+    export: ExportSpec | None = None
     sha256: dict[str, str]
 
 
@@ -82,6 +115,22 @@ class Bundle:
     @property
     def model_sha256(self) -> str:
         return self.description.sha256[MODEL_FILE]
+
+    def read_export(self) -> bytes:
+        """The bytes of model.onnx, verified. Raises BundleError where it is missing, altered or of other weights."""
+        recorded = self.description.export
+        if recorded is None:
+            raise BundleError(f"a bundle with {EXPORT_FILE}", "one without", RENEW_EXPORT)
+        if recorded.of_model != self.model_sha256:
+            raise BundleError(f"{EXPORT_FILE} made of this {MODEL_FILE}", "one of another", RENEW_EXPORT)
+        try:
+            content = (self.folder / EXPORT_FILE).read_bytes()
+        except OSError as error:
+            raise BundleError(f"a readable {EXPORT_FILE}", str(error.strerror), RENEW_EXPORT) from error
+        expected, found = self.description.sha256.get(EXPORT_FILE, "none"), sha256_of(content)
+        if found != expected:
+            raise BundleError(f"sha256 {expected[:12]} for {EXPORT_FILE}", found[:12], RENEW_EXPORT)
+        return content
 
 
 def probe_pixels(size: int) -> ModelPixels:
@@ -127,6 +176,25 @@ def write_description(folder: Path, fields: Mapping[str, Any]) -> BundleDescript
     description = BundleDescription(**fields, sha256=_hash_files(folder))
     write_json(folder / DESCRIPTION, description.model_dump(mode="json"))
     return description
+
+
+def write_export(folder: Path, content: bytes, record: ExportRecord) -> ExportSpec:
+    """Write model.onnx beside model.h5; what is returned belongs into bundle.json as `export`."""
+    write_bytes(folder / EXPORT_FILE, content)
+    return ExportSpec(of_model=sha256_of_file(folder / MODEL_FILE), **record.model_dump())
+
+
+def add_export(bundle: Bundle, content: bytes, record: ExportRecord) -> None:
+    """Add or renew the export of a bundle that exists; nothing else of it changes.
+
+    Stopped half-way, it leaves a model.onnx that does not verify, and model.h5 serves.
+    """
+    added = {
+        "export": write_export(bundle.folder, content, record),
+        "sha256": bundle.description.sha256 | {EXPORT_FILE: sha256_of(content)},
+    }
+    description = bundle.description.model_copy(update=added)
+    write_json(bundle.folder / DESCRIPTION, description.model_dump(mode="json"))
 
 
 def _read_description(folder: Path) -> BundleDescription:
@@ -181,6 +249,8 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
         path = folder / name
         if not _stays_inside(name):
             raise BundleError("file names inside the bundle", repr(name), "do not use this bundle")
+        if name == EXPORT_FILE:  # see read_export
+            continue
         if not path.is_file():
             raise BundleError(f"{name} in the bundle", "no such file", "fetch or copy the bundle again")
         found = sha256_of_file(path)

@@ -21,6 +21,7 @@ class KerasBackend:
     """A Keras model of one grayscale square input and one sigmoid output."""
 
     def __init__(self, model: keras.Model) -> None:
+        self.model = model
         self._graph = _Graph(model)
         self.size = int(model.input_shape[1])
 
@@ -44,7 +45,7 @@ class KerasBackend:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _unfit(path, "a Keras model of plain layers", error) from error
         _check_contract(model, path)
-        return cls(model)
+        return cls(_threaded_once(model))
 
     def outputs(self, batch: InputBatch) -> Outputs:
         return _as_outputs(*self._graph.outputs(tf.constant(batch)))
@@ -63,9 +64,8 @@ class _Graph(tf.Module):
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
-        logit, features = _head(model)
-        self._parts = keras.Model(model.input, [spatial[-1].output, features, logit])
+        places, logit, features = split_head(model)
+        self._parts = keras.Model(model.inputs[0], [places, features, logit])
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
         self.outputs = tf.function(self._outputs, input_signature=signature)
         self.evidence = tf.function(self._evidence, input_signature=signature)
@@ -83,18 +83,34 @@ class _Graph(tf.Module):
         return logits[:, 0], features, tf.reduce_sum(places * gradients, axis=-1) * cells
 
 
-def _head(model: keras.Model) -> tuple[Any, Any]:
-    """The model's logit and what its last dense layer reads.
+def split_head(model: keras.Model) -> tuple[Any, Any, Any]:
+    """The model's last feature maps, its logit, and what its last dense layer reads.
 
     The logit, because the sigmoid itself rounds to 1 for logits above 17.
     """
+    places = [*model.inputs, *(layer.output for layer in model.layers if len(layer.output.shape) == 4)][-1]
     head = model.layers[-1]
     if isinstance(head, keras.layers.Activation):
-        return head.input, head.input
+        return places, head.input, head.input
     linear = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32", name="logit")
     output = linear(head.input)
     linear.set_weights(head.get_weights())
-    return output, head.input
+    return places, output, head.input
+
+
+def _threaded_once(model: keras.Model) -> keras.Model:
+    """A Sequential model as a functional one.
+
+    Keras threads a Sequential's layers anew for each that it adds, and so their first outputs are not connected.
+    """
+    if not isinstance(model, keras.Sequential):
+        return model
+    x = inputs = keras.Input(model.input_shape[1:])
+    for layer in model.layers:
+        fresh = type(layer).from_config(layer.get_config())
+        x = fresh(x)
+        fresh.set_weights(layer.get_weights())
+    return keras.Model(inputs, x)
 
 
 def _check_contract(model: keras.Model, path: Path) -> None:

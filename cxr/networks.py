@@ -58,27 +58,43 @@ def residual_cnn(
     blocks: int = 2,
     dropout: float = 0.3,
     instance_norm_stages: int = 0,
+    towers: int = 1,
 ) -> keras.Model:
     """A small residual network (He et al. 2016) with a pooled head.
 
     Global average pooling and one dense unit make the class activation map (Zhou et al. 2016) exact: the mean of
     the map plus the bias is the logit. With `instance_norm_stages`, the first stages normalise half their
     channels per film instead of per batch, which removes a film's own contrast and sharpness statistics
-    (IBN-Net, Pan et al. 2018).
+    (IBN-Net, Pan et al. 2018). With several `towers`, as many networks stand side by side, and the head reads the
+    features of all: networks that were trained apart and answer with their mean.
     """
     inputs = keras.Input((size, size, 1), name="radiograph")
-    parts = _Parts(dtype)
-    x = parts.convolve(inputs, stem, 2 * stem_stride + 1, stem_stride, "stem")
-    x = parts.activate(parts.normalise(x, "stem", instance_norm_stages > 0), "stem")
-    for stage, width in enumerate(widths):
-        for block in range(blocks):
-            stride = 2 if block == 0 and (stage > 0 or stem_stride == 2) else 1
-            name = f"stage{stage + 1}_block{block + 1}"
-            x = parts.residual_block(x, width, stride, name, stage < instance_norm_stages)
+
+    def tower(prefix: str) -> Any:
+        parts = _Parts(dtype, prefix)
+        x = parts.convolve(inputs, stem, 2 * stem_stride + 1, stem_stride, "stem")
+        x = parts.activate(parts.normalise(x, "stem", instance_norm_stages > 0), "stem")
+        for stage, width in enumerate(widths):
+            for block in range(blocks):
+                stride = 2 if block == 0 and (stage > 0 or stem_stride == 2) else 1
+                name = f"stage{stage + 1}_block{block + 1}"
+                x = parts.residual_block(x, width, stride, name, stage < instance_norm_stages)
+        return x
+
+    if towers == 1:
+        x = tower("")
+    else:
+        beside = [tower(tower_prefix(number)) for number in range(1, towers + 1)]
+        x = layers.Concatenate(dtype=dtype, name="towers")(beside)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(x)
     x = layers.Dropout(dropout, dtype="float32", name="dropout")(x)
     outputs = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(x)
     return keras.Model(inputs, outputs, name="residual_cnn")
+
+
+def tower_prefix(number: int) -> str:
+    """What the names of a tower's layers begin with, counted from 1."""
+    return f"tower{number}_"
 
 
 class _Parts:
@@ -87,16 +103,16 @@ class _Parts:
     Keras's automatic names count up through a process, and so would end up in the file's bytes.
     """
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str, prefix: str) -> None:
         self._dtype = dtype
+        self._prefix = prefix
 
     def residual_block(self, x: Any, width: int, stride: int, name: str, instance_norm: bool) -> Any:
+        pool_name, add_name = f"{self._prefix}{name}_shortcut_pool", f"{self._prefix}{name}_add"
         shortcut = x
         if stride > 1:
             # Average pooling before a 1x1 convolution: a strided 1x1 would drop three pixels out of four.
-            pooling = layers.AveragePooling2D(
-                stride, padding="same", dtype=self._dtype, name=f"{name}_shortcut_pool"
-            )
+            pooling = layers.AveragePooling2D(stride, padding="same", dtype=self._dtype, name=pool_name)
             shortcut = pooling(x)
         if stride > 1 or x.shape[-1] != width:
             shortcut = self.normalise(
@@ -105,9 +121,7 @@ class _Parts:
         y = self.convolve(x, width, 3, stride, f"{name}_first")
         y = self.activate(self.normalise(y, f"{name}_first", instance_norm), f"{name}_first")
         y = self.normalise(self.convolve(y, width, 3, 1, f"{name}_second"), f"{name}_second", False)
-        return self.activate(
-            layers.Add(dtype=self._dtype, name=f"{name}_add")([shortcut, y]), f"{name}_second"
-        )
+        return self.activate(layers.Add(dtype=self._dtype, name=add_name)([shortcut, y]), f"{name}_second")
 
     def convolve(self, x: Any, width: int, kernel: int, stride: int, name: str) -> Any:
         return layers.Conv2D(
@@ -118,13 +132,14 @@ class _Parts:
             use_bias=False,
             kernel_initializer="he_normal",
             dtype=self._dtype,
-            name=f"{name}_convolution",
+            name=f"{self._prefix}{name}_convolution",
         )(x)
 
     def activate(self, x: Any, name: str) -> Any:
-        return layers.Activation("relu", dtype=self._dtype, name=f"{name}_relu")(x)
+        return layers.Activation("relu", dtype=self._dtype, name=f"{self._prefix}{name}_relu")(x)
 
     def normalise(self, x: Any, name: str, instance_norm: bool) -> Any:
+        name = self._prefix + name
         batch = layers.BatchNormalization(momentum=0.95, dtype=self._dtype, name=f"{name}_norm")
         if not instance_norm:
             return batch(x)

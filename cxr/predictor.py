@@ -3,23 +3,33 @@
 The app serves from it and evaluation computes every published figure through it.
 """
 
+import logging
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
+from cxr import export_cache
 from cxr.bundle import Bundle, load_bundle, probe_pixels
 from cxr.decision import DecisionSpec, Label
 from cxr.errors import BundleError, UsageError
 from cxr.files import sha256_of_file
+from cxr.gate import Assessment, InputGate, load_gate
 from cxr.image import GrayImage
 from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
 from cxr.types import EvidenceMap, Features, InputBatch, Logits, ModelPixels
+
+if TYPE_CHECKING:
+    from cxr.keras_backend import KerasBackend
+
+_log = logging.getLogger(__name__)
 
 BARE_THRESHOLD = 0.5
 """The original's operating point, used for a bare .h5, which carries none of its own."""
@@ -96,6 +106,7 @@ class Predictor:
         decision: DecisionSpec,
         identity: ModelIdentity,
         bundle: Bundle | None = None,
+        gate: InputGate | None = None,
     ) -> None:
         if backend.size != preprocess.size:
             raise BundleError(
@@ -108,6 +119,7 @@ class Predictor:
         self.decision = decision
         self.identity = identity
         self.bundle = bundle
+        self.gate = gate
 
     @classmethod
     def from_bundle(
@@ -115,30 +127,41 @@ class Predictor:
     ) -> "Predictor":
         """Load a bundle folder, verify it (`whole` as for load_bundle), and check its golden probe.
 
+        Served from model.onnx; where that is missing or does not verify, Keras computes model.h5, and why is logged.
         Raises BundleError.
         """
-        from cxr.keras_backend import KerasBackend  # here, because it imports TensorFlow
-
         bundle = load_bundle(folder, whole)
         described = bundle.description
-        backend = KerasBackend.from_weights(bundle.model_path, described.network, described.preprocess.size)
         identity = ModelIdentity(source or folder.name, revision, described.version, bundle.model_sha256)
-        predictor = cls(backend, described.preprocess, described.decision, identity, bundle)
-        predictor._check_probe(described.probe.logit, described.probe.tolerance)
-        return predictor
+        gate = load_gate(bundle.folder / described.input_gate.file) if described.input_gate else None
+
+        def checked(backend: Backend) -> Predictor:
+            predictor = cls(backend, described.preprocess, described.decision, identity, bundle, gate)
+            predictor._check_probe(described.probe.logit, described.probe.tolerance)
+            return predictor
+
+        try:
+            return checked(_onnx(bundle.read_export()))
+        except BundleError as error:
+            keras_backend = _keras_for(folder.name, error)
+            if described.export is not None:
+                _log.warning("served by Keras, more slowly: %s", error)
+        return checked(
+            keras_backend.from_weights(bundle.model_path, described.network, described.preprocess.size)
+        )
 
     @classmethod
     def from_h5(cls, path: Path) -> "Predictor":
-        """Load a bare Keras .h5 such as the original's: input as the original's, threshold 0.5, uncalibrated.
+        """Load a bare .h5 such as the original's: input as the original's, threshold 0.5, uncalibrated.
 
-        Raises BundleError where the file is not a Keras model of one grayscale square input and one probability.
+        It is exported once and the export kept for the next time (`cxr.export_cache`). Raises BundleError where
+        the file is not a Keras model of one grayscale square input and one probability.
         """
-        from cxr.keras_backend import KerasBackend
-
-        backend = KerasBackend.from_whole_model(path)
-        identity = ModelIdentity(path.name, "", "", sha256_of_file(path))
-        decision = DecisionSpec(temperature=1.0, threshold=BARE_THRESHOLD, rule="0.5, the original's")
-        return cls(backend, seed_preprocess(backend.size), decision, identity)
+        sha256 = sha256_of_file(path)
+        content = export_cache.find(sha256)
+        backend = _onnx(content) if content is not None else _exported(path, sha256)
+        identity = ModelIdentity(path.name, "", "", sha256)
+        return cls(backend, seed_preprocess(backend.size), bare_decision(), identity)
 
     def pixels(self, image: GrayImage) -> ModelPixels:
         """The model's input for one radiograph, uint8 (size, size)."""
@@ -149,11 +172,23 @@ class Predictor:
         return self.outputs(pixels, batch_size).logits
 
     def outputs(self, pixels: ModelPixels, batch_size: int = 64) -> Outputs:
-        """Logits and features of preprocessed films uint8 (n, size, size), n at least 1. Raises as `logits`."""
-        parts = [
-            self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
-            for start in range(0, len(pixels), batch_size)
-        ]
+        """Logits and features of preprocessed films uint8 (n, size, size). Raises as `logits`.
+
+        Several batches are computed at once, on all cores.
+        """
+
+        if not len(pixels):
+            return Outputs(np.empty(0), np.empty((0, 0), np.float32))
+
+        def part(start: int) -> Outputs:
+            return self.backend.outputs(to_input_batch(pixels[start : start + batch_size]))
+
+        starts = range(0, len(pixels), batch_size)
+        if len(starts) == 1:
+            parts = [part(0)]
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                parts = list(pool.map(part, starts))
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Outputs(_finite(logits), features)
 
@@ -166,25 +201,42 @@ class Predictor:
         if not images:
             return []
         start = time.perf_counter()
-        found = self.outputs(np.stack([self.pixels(image) for image in images]))
+        pixels = np.stack([self.pixels(image) for image in images])
+        found = self.outputs(pixels)
+        judged = self.assess(pixels, found.features)
         seconds = (time.perf_counter() - start) / len(images)
         return [
-            self._prediction(image, value, seconds) for image, value in zip(images, found.logits, strict=True)
+            self._prediction(image, value, assessment, seconds)
+            for image, value, assessment in zip(images, found.logits, judged, strict=True)
         ]
 
     def explain(self, image: GrayImage) -> Explanation:
         """Probability, decision and evidence map for one radiograph."""
         start = time.perf_counter()
-        found, maps = self.backend.evidence(to_input_batch(self.pixels(image)[None]))
+        pixels = self.pixels(image)[None]
+        found, maps = self.backend.evidence(to_input_batch(pixels))
+        assessment = self.assess(pixels, found.features)[0]
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
-        prediction = self._prediction(image, float(_finite(found.logits)[0]), time.perf_counter() - start)
+        value = float(_finite(found.logits)[0])
+        prediction = self._prediction(image, value, assessment, time.perf_counter() - start)
         return Explanation(prediction, evidence)
 
-    def _prediction(self, image: GrayImage, value: float, seconds: float) -> Prediction:
+    def assess(self, pixels: ModelPixels, features: Features) -> list[Assessment]:
+        """The input gate's word on each of n preprocessed films; without a gate, every film is accepted."""
+        if self.gate is None:
+            return [Assessment(True, "", {})] * len(pixels)
+        return [self.gate.assess(film, row) for film, row in zip(pixels, features, strict=True)]
+
+    def _prediction(
+        self, image: GrayImage, value: float, assessment: Assessment, seconds: float
+    ) -> Prediction:
         probability = float(self.decision.probabilities(np.array([value]))[0])
-        label = self.decision.label(probability)
-        return Prediction(label, probability, self.decision.threshold, True, image.notes, seconds)
+        label = self.decision.label(probability) if assessment.accepted else None
+        small = ("low_resolution",) if min(image.width, image.height) < self.preprocess.size else ()
+        warnings = (*((assessment.code,) if assessment.code else ()), *small, *image.notes)
+        threshold = self.decision.threshold
+        return Prediction(label, probability, threshold, assessment.accepted, warnings, seconds)
 
     @cached_property
     def probe_logit(self) -> float:
@@ -207,6 +259,47 @@ def _finite(logits: Logits) -> Logits:
             "finite logits", "NaN or infinity from the network", "the weights are damaged: use others"
         )
     return logits
+
+
+def _onnx(content: bytes) -> Backend:
+    from cxr.onnx_backend import OnnxBackend  # here, because it imports ONNX Runtime
+
+    return OnnxBackend(content)
+
+
+def _keras_for(name: str, reason: BundleError) -> "type[KerasBackend]":
+    """The Keras backend, or a BundleError that says what to install."""
+    try:
+        from cxr.keras_backend import KerasBackend  # here, because it imports TensorFlow
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("tensorflow", "keras"):
+            raise
+        raise BundleError(
+            f"Keras and TensorFlow to compute {name} ({reason})",
+            f"no {error.name}",
+            "pip install keras tensorflow-cpu",
+        ) from error
+    return KerasBackend
+
+
+def _exported(path: Path, sha256: str) -> Backend:
+    """A bare .h5 by its fresh export, or by Keras where it cannot be exported."""
+    no_export = BundleError("an export of it in the cache", "none", "it is made once")
+    original = _keras_for(path.name, no_export).from_whole_model(path)
+    from cxr.onnx_export import export_checked
+
+    try:
+        content, _ = export_checked(original, bare_decision())
+    except BundleError as error:
+        _log.warning("served by Keras, more slowly: %s", error)
+        return original
+    export_cache.keep(sha256, content)
+    return _onnx(content)
+
+
+def bare_decision() -> DecisionSpec:
+    """The decision for a bare .h5: uncalibrated, the original's threshold."""
+    return DecisionSpec(temperature=1.0, threshold=BARE_THRESHOLD, rule="0.5, the original's")
 
 
 def seed_preprocess(size: int = 150) -> PreprocessSpec:

@@ -38,9 +38,10 @@ def evaluate(
 
     Each figure is {"value", "ci95": [low, high]}; both are None where the films leave it undefined, such as
     AUC with one class, and ci95 alone is None with one patient group or `resamples` of 0. The uncertain band
-    is ignored but for `uncertain`. Intervals are percentiles of a bootstrap over patient groups; resamples in
-    which a figure is undefined do not count for it. Subgroups set all normals against the pneumonia films of
-    one subtype. Raises DataError for no films, UsageError for a negative number of resamples.
+    and the input gate are ignored but for `uncertain` and `refused`. Intervals are percentiles of a bootstrap
+    over patient groups; resamples in which a figure is undefined do not count for it. Subgroups set all normals
+    against the pneumonia films of one subtype. Raises DataError for no films, UsageError for a negative number
+    of resamples.
     """
     if not rows:
         raise DataError("at least one film to evaluate", "none", "check the data set and the split")
@@ -52,6 +53,7 @@ def evaluate(
         "threshold": threshold,
         **_summary(rows, threshold, resamples, seed),
         "uncertain": _uncertain(rows),
+        "refused": _refused(rows),
         "subgroups": {
             subtype: _summary(_normals_and(rows, subtype), threshold, resamples, seed)
             for subtype in sorted({row.subtype for row in rows if row.is_pneumonia} - {""})
@@ -139,6 +141,12 @@ def _uncertain(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
         "share": n / len(rows),
         "accuracy_of_the_rest": right / len(decided) if decided else None,
     }
+
+
+def _refused(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
+    """Films that the input gate would not let pass; the figures count them all the same."""
+    n = sum(not row.accepted for row in rows)
+    return {"n": n, "share": n / len(rows)}
 
 
 def _normals_and(rows: Sequence[ScoredFilm], subtype: str) -> list[ScoredFilm]:

@@ -209,7 +209,9 @@ def _mark_decision(axes: Axes, metrics: Mapping[str, Any]) -> None:
 
 
 def _training_curves(folder: Path, history: History) -> str:
-    with plot(folder / "training_curves.png", (7.4, 8.6), f"{len(history)} epochs") as figure:
+    with plot(
+        folder / "training_curves.png", (7.4, 8.6), f"{max(row['epoch'] for row in history):.0f} epochs"
+    ) as figure:
         loss, validation, rate = figure.subplots(3, sharex=True, height_ratios=(3, 3, 1.4))
         _draw_columns(loss, history, {"loss": "training", "val_loss": "validation"})
         loss.set(ylabel="Loss (cross-entropy)", title="Training curves")
@@ -224,12 +226,15 @@ def _training_curves(folder: Path, history: History) -> str:
 
 
 def _draw_columns(axes: Axes, history: History, names: Mapping[str, str]) -> None:
-    """The columns of `history` that it has. Marker and dash tell the lines apart without colour."""
+    """The columns of `history` that it has, a line for each member. Marker and dash tell columns apart."""
     styles = zip((COLOURS[NORMAL], COLOURS[PNEUMONIA]), ("o-", "s--"), strict=True)
     for (column, label), (colour, style) in zip(names.items(), styles, strict=False):
         known = [row for row in history if row.get(column) is not None]
-        if known:
-            x, y = [row["epoch"] for row in known], [row[column] for row in known]
-            axes.plot(x, y, style, color=colour, markersize=4, linewidth=1.6, label=label)
+        for member in sorted({row.get("member", 1) for row in known}):
+            points = [(row["epoch"], row[column]) for row in known if row.get("member", 1) == member]
+            shown = label if member == 1 else None
+            axes.plot(
+                *zip(*points, strict=True), style, color=colour, markersize=4, linewidth=1.6, label=shown
+            )
     if axes.lines:
         axes.legend(loc="best")

@@ -22,7 +22,8 @@ class ScoredFilm:
 
     file: its path inside the data set; patient: the group that the bootstrap resamples as a whole;
     label: the truth, NORMAL or PNEUMONIA; subtype: "bacterial", "viral" or "";
-    probability: calibrated P(PNEUMONIA) in [0, 1]; decision: NORMAL, PNEUMONIA or UNCERTAIN.
+    probability: calibrated P(PNEUMONIA) in [0, 1]; decision: NORMAL, PNEUMONIA or UNCERTAIN, as without the input
+    gate; accepted: whether the gate lets the film pass.
     """
 
     file: str
@@ -31,6 +32,7 @@ class ScoredFilm:
     subtype: str
     probability: float
     decision: Label
+    accepted: bool = True
 
     @property
     def is_pneumonia(self) -> bool:
@@ -45,10 +47,14 @@ def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
 
     Raises BundleError where an answer is not a number.
     """
-    logits = predictor.logits(loaded.pixels)
+    decision, found = predictor.decision, predictor.outputs(loaded.pixels)
+    probabilities = decision.probabilities(found.logits).tolist()
+    judged = predictor.assess(loaded.pixels, found.features)
     return [
-        ScoredFilm(film.path, film.patient, film.label, film.subtype, value, predictor.decision.label(value))
-        for film, value in zip(loaded.films, predictor.decision.probabilities(logits).tolist(), strict=True)
+        ScoredFilm(
+            film.path, film.patient, film.label, film.subtype, value, decision.label(value), word.accepted
+        )
+        for film, value, word in zip(loaded.films, probabilities, judged, strict=True)
     ]
 
 
@@ -87,17 +93,18 @@ def read_predictions(path: Path) -> list[ScoredFilm]:
         raise _unfit("a readable predictions.csv", f"{path.name} ({reason})") from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        # Bundles from before the input gate have no column for it: every film passed.
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:-1]):
             raise _unfit(f"columns {','.join(COLUMNS)}", ",".join(reader.fieldnames or ()) or "an empty file")
-        return [_parse(values, reader.line_num) for values in reader]
+        return [_parse(values, reader.line_num, len(reader.fieldnames or ())) for values in reader]
     except csv.Error as error:
         raise _unfit("a predictions.csv in CSV", f"{path.name} ({error})") from error
 
 
-def _parse(values: dict[str, str], line: int) -> ScoredFilm:
+def _parse(values: dict[str, str], line: int, cells: int) -> ScoredFilm:
     # DictReader files surplus cells under None and fills missing ones with None.
     if None in values or None in values.values():
-        raise _unfit(f"{len(COLUMNS)} cells in line {line}", "another number of them")
+        raise _unfit(f"{cells} cells in line {line}", "another number of them")
     if values["label"] not in CLASSES:
         raise _unfit(f"label {' or '.join(CLASSES)} in line {line}", repr(values["label"]))
     if values["decision"] not in (*CLASSES, UNCERTAIN):
@@ -108,7 +115,10 @@ def _parse(values: dict[str, str], line: int) -> ScoredFilm:
         probability = float("nan")
     if not 0 <= probability <= 1:
         raise _unfit(f"a probability from 0 to 1 in line {line}", repr(values["probability"]))
-    return ScoredFilm(**{**values, "probability": probability})  # type: ignore[arg-type]
+    accepted = values.get("accepted", str(True))
+    if accepted not in (str(True), str(False)):
+        raise _unfit(f"accepted True or False in line {line}", repr(accepted))
+    return ScoredFilm(**{**values, "probability": probability, "accepted": accepted == str(True)})  # type: ignore[arg-type]
 
 
 def _unfit(expected: str, received: str) -> DataError:

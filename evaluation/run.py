@@ -1,7 +1,7 @@
 """An evaluation from end to end: model and labelled radiographs -> predictions, figures, plots, report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +11,15 @@ from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
 from cxr.model_source import open_model
 from cxr.predictor import Predictor
-from cxr.sources import DEFAULT_HUB_DATA, DataIdentity, FilmSource, open_data
+from cxr.sources import DataIdentity, FilmSource, open_data
+from evaluation.audit import audit
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
 from evaluation.predictions import read_predictions, score_films, worst_errors, write_predictions
 from evaluation.report import write_report
 
 LISTED_ERRORS = 20
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Score labelled radiographs with a model; write predictions, figures, plots and a report."""
-
-    model: str
-    """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
-    out: Path
-    """Folder for the results; it must be new or empty."""
-    data: str = DEFAULT_HUB_DATA
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
-    split: str = "test"
-    """Split to evaluate. A data set without splits is evaluated as a whole."""
-    skip_unreadable: bool = False
-    """Leave unreadable files out, in place of stopping."""
-    resamples: int = 2000
-    """Bootstrap resamples for the intervals; 0 leaves the intervals out."""
-    seed: int = 0
-    """Seed of the bootstrap."""
-    debug: bool = False
-    """Show the whole traceback of an error."""
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -56,9 +36,10 @@ def run(config: RunConfig) -> dict[str, Any]:
     split, films = choose_films(source.films, config.split)
     predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
+    found = _audit(config, source, split, predictor, loaded) if config.audit else None
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(
-            folder, predictor, loaded, identity, split, config.resamples, config.seed
+            folder, predictor, loaded, identity, split, config.resamples, config.seed, audit=found
         )
         rows = read_predictions(folder / "predictions.csv")
         context = {
@@ -83,12 +64,13 @@ def evaluate_and_write(
     seed: int = 0,
     history: History | None = None,
     show_films: bool = True,
+    audit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score films, fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
 
     loaded: films through `predictor.preprocess`; history: one mapping an epoch, for the training curves;
-    show_films: whether the sample grid, which shows the films themselves, is drawn. Raises DataError for no
-    films.
+    show_films: whether the sample grid, which shows the films themselves, is drawn; audit: what evaluation.audit
+    found. Raises DataError for no films.
     """
     rows = score_films(predictor, loaded)
     metrics = {
@@ -101,11 +83,22 @@ def evaluate_and_write(
         },
         "decision": predictor.decision.model_dump(mode="json"),
         **evaluate(rows, predictor.decision.threshold, resamples, seed),
+        **({"audit": audit} if audit else {}),
     }
     write_predictions(folder / "predictions.csv", rows)
     write_json(folder / "metrics.json", metrics)
     write_plots(folder / "plots", rows, loaded.pixels if show_films else None, metrics, history)
     return metrics
+
+
+def _audit(
+    config: RunConfig, source: FilmSource, split: str, predictor: Predictor, loaded: LoadedFilms
+) -> dict[str, Any]:
+    """The audit, with baselines where the data has a train split other than the one that is evaluated."""
+    train = [film for film in source.films if film.split == "train" != split]
+    fitted_on = load_films(source, train, predictor.preprocess, config.skip_unreadable)[0] if train else None
+    network = predictor.bundle.description.network if predictor.bundle else None
+    return audit(predictor, loaded, fitted_on, source, network, config.seed)
 
 
 def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:
@@ -142,6 +135,7 @@ def describe(metrics: Mapping[str, Any]) -> str:
         )
     cells = metrics["confusion"]
     lines += ["", f"tn {cells['tn']}  fp {cells['fp']}  fn {cells['fn']}  tp {cells['tp']}"]
+    lines += [f"refused by the input gate: {metrics['refused']['n']}"]
     return "\n".join(lines)
 
 

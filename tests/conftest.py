@@ -1,8 +1,11 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cxr.export_cache import VARIABLE
 
 CHEST_XRAY = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_xray"
 
@@ -13,6 +16,14 @@ def chest_xray() -> Path:
     if not CHEST_XRAY.is_dir():
         pytest.skip("the real data set is not at ../shared/data/chest_xray")
     return CHEST_XRAY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's cache of exports."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

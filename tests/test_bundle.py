@@ -124,9 +124,11 @@ def test_original_network_has_its_parameters_and_size(tmp_path):
 
 
 def test_default_network_fits_in_8_megabytes(tmp_path):
+    from trainer.members import joined_network
     from trainer.recipes import DEFAULT
 
-    model = build_network(DEFAULT.network.name, DEFAULT.network.params, DEFAULT.preprocess.size)
+    network = joined_network(DEFAULT)
+    model = build_network(network.name, network.params, DEFAULT.preprocess.size)
     model.save(tmp_path / "model.h5")
     assert (tmp_path / "model.h5").stat().st_size <= 8_000_000
 

@@ -10,9 +10,10 @@ import pytest
 from cxr.bundle import load_bundle
 from cxr.files import sha256_of_file
 from cxr.sources import open_data
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
-from evaluation.run import RunConfig, run
+from evaluation.run import run
 from trainer.card import interval, show
 from trainer.readme import WORDS, with_figures
 

@@ -20,14 +20,15 @@ from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, CxrError, DataError, UsageError
 from cxr.image import decode
 from cxr.loading import load_films
-from cxr.predictor import ModelIdentity, Predictor, load_model
+from cxr.predictor import ModelIdentity, Outputs, Predictor, load_model
 from cxr.preprocess import PreprocessSpec
 from cxr.sources import open_data
-from cxr.types import EvidenceMap, InputBatch, Logits
+from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
+from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
-from evaluation.run import RunConfig, evaluate_and_write, run
+from evaluation.run import evaluate_and_write, run
 
 SPEC = PreprocessSpec(size=32, resample="box")
 DECISION = DecisionSpec(temperature=1.0, threshold=0.5, rule="given", uncertain_band=(0.45, 0.55))
@@ -38,11 +39,12 @@ class BrightnessBackend:
 
     size = 32
 
-    def logits(self, batch: InputBatch) -> Logits:
-        return np.asarray(20 * (batch.mean(axis=(1, 2, 3), dtype=np.float64) - 0.5))
+    def outputs(self, batch: InputBatch) -> Outputs:
+        brightness = batch.mean(axis=(1, 2, 3), dtype=np.float64)
+        return Outputs(20 * (brightness - 0.5), brightness[:, None].astype(np.float32))
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
-        raise NotImplementedError
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
+        return self.outputs(batch), batch[..., 0]
 
 
 def brightness_predictor(model: str = "brightness") -> Predictor:
@@ -90,7 +92,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     data, out, printed = write_data(folder / "films"), folder / "results" / "first", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr("evaluation.run.load_model", load_brightness)
-        metrics = run(config(data, out, seed=3))
+        metrics = run(config(data, out, seed=3, audit=True))
     return Finished(data, out, metrics, printed.getvalue())
 
 
@@ -103,8 +105,21 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(data: Path | str, out: Path, **changes: object) -> RunConfig:
-    settings = {"model": "brightness", "data": str(data), "out": out, "resamples": 50, **changes}
+    settings = {
+        "model": "brightness",
+        "data": str(data),
+        "out": out,
+        "resamples": 50,
+        "audit": False,
+        **changes,
+    }
     return RunConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_report_holds_the_audit(finished: Finished) -> None:
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert "Shortcut audit" in page and "Do the maps show it?" in page
+    assert f"{finished.metrics['audit']['views']['mirrored']['roc_auc']:.3f}" in page
 
 
 def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -145,7 +160,7 @@ def test_every_figure_can_be_computed_again_from_the_predictions(finished: Finis
 
 
 def test_a_run_is_reproducible(finished: Finished, data: Path, tmp_path: Path) -> None:
-    run(config(data, tmp_path / "out", seed=3))
+    run(config(data, tmp_path / "out", seed=3, audit=True))
     for name in ("predictions.csv", "metrics.json"):
         assert (tmp_path / "out" / name).read_bytes() == (finished.out / name).read_bytes()
 

@@ -14,9 +14,9 @@ from cxr.dataset import Film
 from cxr.decision import DecisionSpec, Label
 from cxr.errors import BundleError, DataError, UsageError
 from cxr.loading import LoadedFilms
-from cxr.predictor import ModelIdentity, Predictor
+from cxr.predictor import ModelIdentity, Outputs, Predictor
 from cxr.preprocess import PreprocessSpec
-from cxr.types import EvidenceMap, InputBatch, Logits
+from cxr.types import EvidenceMap, InputBatch
 from evaluation.calibration import expected_calibration_error, reliability_bins, wilson_interval
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.predictions import (
@@ -318,10 +318,10 @@ class ConstantBackend:
     def __init__(self, logits: Sequence[float]) -> None:
         self._logits = np.array(logits)
 
-    def logits(self, batch: InputBatch) -> Logits:
-        return self._logits[: len(batch)]
+    def outputs(self, batch: InputBatch) -> Outputs:
+        return Outputs(self._logits[: len(batch)], np.zeros((len(batch), 1), np.float32))
 
-    def evidence(self, batch: InputBatch) -> tuple[Logits, EvidenceMap]:
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
         raise NotImplementedError
 
 

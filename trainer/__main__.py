@@ -1,4 +1,4 @@
-"""python -m trainer: train a bundle, publish it on the Hub, deploy the app."""
+"""python -m trainer: train a bundle, export it for serving, publish it on the Hub, deploy the app."""
 
 import os
 import sys
@@ -10,16 +10,17 @@ import tyro
 
 from cxr.cli import run_command
 from trainer.config import TrainConfig
+from trainer.export import ExportConfig, export
 from trainer.hub_config import DeployConfig, PublishConfig
 from trainer.run import train
 
-Config = TrainConfig | PublishConfig | DeployConfig
+Config = TrainConfig | ExportConfig | PublishConfig | DeployConfig
 
 
 def main() -> int:
     """Parse the command line, run the command, and return the exit code."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"train": TrainConfig, "publish": PublishConfig, "deploy": DeployConfig},
+        {"train": TrainConfig, "export": ExportConfig, "publish": PublishConfig, "deploy": DeployConfig},
         prog="python -m trainer",
         description="Train a chest X-ray pneumonia classifier. For research and teaching; not a medical device.",
         # --no-test is wanted, so flags come in pairs here.
@@ -37,6 +38,9 @@ def _run(config: Config) -> object:
         from trainer.deploy import deploy
 
         return deploy(config)
+    if isinstance(config, ExportConfig):
+        export(config)
+        return None
     return train(config)
 
 

@@ -8,14 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, GoldenProbe, write_description
+from cxr.bundle import MODEL_FILE, ExportSpec, GateSettings, GoldenProbe, write_description, write_export
 from cxr.dataset import Film, write_manifest
 from cxr.decision import DecisionSpec
 from cxr.files import sha256_of_file, write_json, write_text
+from cxr.gate import GATE_FILE, save_gate
 from cxr.keras_backend import KerasBackend
-from cxr.loading import LoadedFilms
+from cxr.onnx_backend import OnnxBackend
+from cxr.onnx_export import export_checked
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
+from evaluation.audit import audit
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films, write_predictions
 from evaluation.run import evaluate_and_write
@@ -24,6 +27,9 @@ from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
+from trainer.gating import RULE, fit_gate
+from trainer.members import joined_network
+from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
 
@@ -46,18 +52,20 @@ def write_bundle(
     write_text(folder / "history.csv", history_csv(fitted.history))
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor = _settle(folder, config, recipe, prepared.validation)
+    predictor, export = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
-    metrics = _measure(folder, predictor, config, prepared, fitted)
+    metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
     fields = {
         "name": config.name,
         "version": config.version,
-        "network": recipe.network,
+        "network": joined_network(recipe),
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
+        "input_gate": GateSettings(rule=RULE),
         "training": training,
         "probe": GoldenProbe(logit=predictor.probe_logit),
+        "export": export,
     }
     write_card(folder, fields, metrics)
     write_description(folder, fields)
@@ -75,20 +83,41 @@ def _save_model(fitted: Fitted, path: Path) -> None:
         absl.setLevel(level)
 
 
-def _settle(folder: Path, config: TrainConfig, recipe: Recipe, validation: LoadedFilms) -> Predictor:
-    """The predictor of the saved file, with the decision that the recipe's rule makes of the validation films."""
+def _settle(
+    folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared
+) -> tuple[Predictor, ExportSpec]:
+    """The predictor of the saved file, with the decision and the gate that the validation films settle.
+
+    It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
+    """
+    validation = prepared.validation
     path = folder / MODEL_FILE
-    backend = KerasBackend.from_weights(path, recipe.network, recipe.preprocess.size)
+    truth = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
-    draft = Predictor(backend, recipe.preprocess, HALF, identity)
+    draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
-        decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
-    return Predictor(backend, recipe.preprocess, decision, identity)
+        settling = settling_films(recipe, validation, config.seed)
+        films = (
+            "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
+        )
+        decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
+    content, record = export_checked(truth, decision, validation.pixels)
+    export = write_export(folder, content, record)
+    served = Predictor(OnnxBackend(content), recipe.preprocess, decision, identity)
+    gate = fit_gate(served, prepared.train.pixels, validation.pixels, config.seed)
+    save_gate(folder / GATE_FILE, gate)
+    return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
 
 
 def _measure(
-    folder: Path, predictor: Predictor, config: TrainConfig, prepared: Prepared, fitted: Fitted
+    folder: Path,
+    predictor: Predictor,
+    config: TrainConfig,
+    recipe: Recipe,
+    source: FilmSource,
+    prepared: Prepared,
+    fitted: Fitted,
 ) -> dict[str, Any]:
     """Write predictions, plots and metrics.json; its headline is the test split where there is one.
 
@@ -109,6 +138,7 @@ def _measure(
         seed=config.seed,
         history=fitted.history,
         show_films=config.pictures == "films",
+        audit=audit(predictor, films, prepared.train, source, joined_network(recipe)),
     )
     metrics |= {"validation": validation}
     write_json(folder / "metrics.json", metrics)
@@ -137,8 +167,9 @@ def _training_record(
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,
         "recipe": recipe.name,
-        "epochs": len(fitted.history),
-        "best_epoch": fitted.best_epoch,
+        "members": recipe.members,
+        "epochs": max(row["epoch"] for row in fitted.history),
+        "best_epochs": list(fitted.best_epochs),
         "seed": config.seed,
         "precision": precision,
         "parameters": fitted.model.count_params(),

@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from cxr.files import write_text
 from cxr.sources import DEFAULT_HUB_DATA
 from evaluation.metrics import FIGURES
+from evaluation.report import BASELINE_NAMES, VIEW_NAMES
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
@@ -33,11 +34,14 @@ def write_card(
         metrics=metrics,
         show=show,
         interval=interval,
+        plain=plain,
+        views=VIEW_NAMES,
+        baselines=BASELINE_NAMES,
         previous=previous,
         changes=_changes(fields, previous) if previous else [],
         **{
             name: fields[name]
-            for name in ("name", "version", "network", "preprocess", "decision", "training")
+            for name in ("name", "version", "network", "preprocess", "decision", "input_gate", "training")
         },
     )
     write_text(folder / "README.md", str(card).rstrip() + "\n")
@@ -65,6 +69,11 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 def show(figure: Mapping[str, Any]) -> str:
     """A figure to three decimals, or a dash where it is undefined."""
     return "-" if figure["value"] is None else f"{figure['value']:.3f}"
+
+
+def plain(value: float | None) -> str:
+    """A bare number to three decimals, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def interval(figure: Mapping[str, Any]) -> str:

@@ -34,11 +34,14 @@ STATE_FILE = "state.npz"
 
 @dataclass(frozen=True)
 class Fitted:
-    """The float32 network with the best weights by validation, and what happened per epoch."""
+    """The float32 network with the best weights by validation, and what happened per epoch.
+
+    best_epochs: one for each network that was trained.
+    """
 
     model: keras.Model
     history: list[Row]
-    best_epoch: int
+    best_epochs: tuple[int, ...]
 
 
 def fit(
@@ -72,7 +75,7 @@ def fit(
             _log(tensorboard, row)
             tqdm.write(_describe(row, recipe.epochs, time.perf_counter() - start))
     run.served.set_weights(state.best_weights)
-    return Fitted(run.served, state.history, state.best_epoch)
+    return Fitted(run.served, state.history, (state.best_epoch,))
 
 
 @contextmanager
@@ -98,9 +101,9 @@ def interruptible() -> Iterator[Event]:
 
 
 def history_csv(history: list[Row]) -> str:
-    """history.csv: one row an epoch."""
+    """history.csv: one row an epoch, with the member's number before it where there are several."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, list(history[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     return stream.getvalue()

@@ -36,14 +36,16 @@ def train(config: TrainConfig) -> Path:
     prepared = prepare(source, config, recipe)
     # Here, so that bad data is told before TensorFlow loads.
     from trainer.bundling import write_bundle
-    from trainer.fit import choose_precision, fit
+    from trainer.fit import choose_precision
+    from trainer.members import fit_members
+    from trainer.perturb import settling_films
 
     state = _start(work, settings, prepared.fingerprint, config, choose_precision)
     try:
-        fitted = fit(
+        fitted = fit_members(
             recipe,
             prepared.train,
-            prepared.validation,
+            settling_films(recipe, prepared.validation, config.seed),
             config.seed,
             state["precision"],
             work,

@@ -1,0 +1,72 @@
+"""ONNX Runtime as the predictor's backend: what serves. Importing this module imports no TensorFlow.
+
+The network comes as one file with a fixed contract (written by `cxr.onnx_export`):
+
+    input    radiograph  float32 (films, size, size, 1)
+    outputs  logits      float32 (films,)
+             features    float32 (films, d)
+             evidence    float32 (films, height, width)
+
+It is data, not code: operators of the ONNX standard, none of our own.
+"""
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
+from cxr.errors import BundleError
+from cxr.predictor import Outputs
+from cxr.types import EvidenceMap, InputBatch
+
+INPUT = "radiograph"
+OUTPUTS = ("logits", "features", "evidence")
+_UNFIT = (
+    faults.Fail,
+    faults.InvalidProtobuf,
+    faults.InvalidGraph,
+    faults.InvalidArgument,
+    faults.NotImplemented,
+)
+_ERRORS_ONLY = 3
+
+
+class OnnxBackend:
+    """A network in ONNX. Safe to call from several threads; one film's answer does not depend on its batch."""
+
+    def __init__(self, content: bytes) -> None:
+        """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above."""
+        options = onnxruntime.SessionOptions()
+        # One thread a call: callers then share the cores evenly, and sums are always taken in the same order.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except _UNFIT as error:
+            raise _unfit(str(error).strip().splitlines()[0][:160]) from error
+        self._session = session
+        self.size = _size(session)
+
+    def outputs(self, batch: InputBatch) -> Outputs:
+        logits, features = self._session.run(OUTPUTS[:2], {INPUT: batch})
+        return Outputs(logits.astype(np.float64), features)
+
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
+        logits, features, maps = self._session.run(OUTPUTS, {INPUT: batch})
+        return Outputs(logits.astype(np.float64), features), maps
+
+
+def _size(session: onnxruntime.InferenceSession) -> int:
+    inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
+    outputs = {node.name: len(node.shape) for node in session.get_outputs()}
+    if len(inputs) == 1 and outputs == dict(zip(OUTPUTS, (1, 2, 3), strict=True)):
+        name, kind, shape = inputs[0]
+        square = len(shape) == 4 and isinstance(shape[1], int) and shape[1:] == [shape[1], shape[1], 1]
+        if name == INPUT and kind == "tensor(float)" and square and isinstance(shape[0], str):
+            return int(shape[1])
+    raise _unfit(f"a network from {inputs} to {list(outputs)}")
+
+
+def _unfit(received: str) -> BundleError:
+    return BundleError(
+        f"a network in ONNX from {INPUT} to {', '.join(OUTPUTS)}", received, "export the model again"
+    )

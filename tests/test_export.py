@@ -1,0 +1,334 @@
+"""The network in ONNX: equal to model.h5, used where it verifies, renewed, cached. TensorFlow is imported here."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr import export_cache, onnx_export
+from cxr.bundle import (
+    DESCRIPTION,
+    EXPORT_FILE,
+    MODEL_FILE,
+    GoldenProbe,
+    NetworkSpec,
+    probe_pixels,
+    write_description,
+    write_export,
+)
+from cxr.decision import DecisionSpec
+from cxr.errors import BundleError
+from cxr.files import sha256_of, sha256_of_file
+from cxr.image import from_array
+from cxr.keras_backend import KerasBackend
+from cxr.networks import build_network
+from cxr.onnx_backend import OnnxBackend
+from cxr.onnx_export import export_checked, export_network
+from cxr.phantom import make_phantom
+from cxr.predictor import Predictor, load_model
+from cxr.preprocess import PreprocessSpec, to_input_batch
+from trainer.export import ExportConfig, export
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 64
+SMALL = NetworkSpec(
+    name="residual_cnn", params={"stem": 8, "widths": [8, 12], "blocks": 1, "instance_norm_stages": 1}
+)
+NETWORKS = {
+    "residual_cnn": (SMALL.name, SMALL.params),
+    "towers": (SMALL.name, {**SMALL.params, "towers": 2}),
+    "seed_cnn": ("seed_cnn", {}),
+}
+HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="half")
+TOO_MUCH = ["tensorflow", "keras", "datasets", "sklearn", "matplotlib", "onnx", "tf2onnx", "scipy"]
+"""What no serving process imports before it needs it."""
+
+
+def network(name: str) -> keras.Model:
+    """A network with weights and biases that are not zero."""
+    keras.utils.set_random_seed(7)
+    model = build_network(*NETWORKS[name], SIZE)
+    rng = np.random.default_rng(7)
+    for layer in model.layers:
+        layer.set_weights(
+            [np.abs(w) + rng.normal(0, 0.05, w.shape) if w.ndim == 1 else w for w in layer.get_weights()]
+        )
+    return model
+
+
+def films(count: int = 6, size: int = SIZE) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (count, size, size), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    network("residual_cnn").save(folder / MODEL_FILE)
+    truth = KerasBackend.from_weights(folder / MODEL_FILE, SMALL, SIZE)
+    content, record = export_checked(truth, HALF)
+    fields = {
+        "name": "small",
+        "version": "0.0.1",
+        "network": SMALL,
+        "preprocess": PreprocessSpec(size=SIZE, resample="bilinear"),
+        "decision": HALF,
+        "training": {},
+        "probe": GoldenProbe(logit=float(truth.outputs(to_input_batch(probe_pixels(SIZE)[None])).logits[0])),
+        "export": write_export(folder, content, record),
+    }
+    write_description(folder, fields)
+    return folder
+
+
+@pytest.fixture
+def bundle(original, tmp_path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "bundle"))
+
+
+def edit(folder: Path, change) -> None:
+    description = json.loads((folder / DESCRIPTION).read_text())
+    change(description)
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+
+
+# --- Equal to Keras
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits_features_and_evidence_are_those_of_keras(name):
+    model = network(name)
+    truth, served = KerasBackend(model), OnnxBackend(export_network(model))
+    batch = to_input_batch(films())
+    (logits, features), maps = truth.evidence(batch)
+    (found, found_features), found_maps = served.evidence(batch)
+    assert served.size == SIZE and found.dtype == np.float64
+    np.testing.assert_allclose(found, logits, atol=1e-5)
+    np.testing.assert_allclose(found_features, features, atol=1e-5)
+    np.testing.assert_allclose(found_maps, maps, rtol=1e-4, atol=1e-4)
+    assert np.ptp(maps) > 0.01, "a flat map would prove nothing"
+    np.testing.assert_array_equal(served.outputs(batch).logits, found)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_answer_depends_on_its_batch_or_on_other_callers(name):
+    served, batch = OnnxBackend(export_network(network(name))), to_input_batch(films(33))
+    (logits, features), maps = served.evidence(batch)
+    for start, count in ((0, 1), (1, 2), (5, 7), (16, 17), (32, 1)):
+        (one, one_features), one_maps = served.evidence(batch[start : start + count])
+        np.testing.assert_array_equal(one, logits[start : start + count])
+        np.testing.assert_array_equal(one_features, features[start : start + count])
+        np.testing.assert_array_equal(one_maps, maps[start : start + count])
+    with ThreadPoolExecutor(8) as callers:
+        alone = list(callers.map(lambda row: served.outputs(row[None]).logits[0], batch))
+    np.testing.assert_array_equal(alone, logits)
+
+
+def test_the_same_network_gives_the_same_bytes():
+    model = network("residual_cnn")
+    assert sha256_of(export_network(model)) == sha256_of(export_network(model))
+
+
+@pytest.mark.parametrize("wrong", ["weights", "evidence"])
+def test_an_export_that_answers_otherwise_is_refused(monkeypatch, wrong):
+    model = network("residual_cnn")
+    if wrong == "weights":
+        other = export_network(build_network(SMALL.name, SMALL.params, SIZE))
+    else:
+        right = onnx_export._gradient
+        monkeypatch.setattr(onnx_export, "_gradient", lambda *parts: right(*parts) * 1.01)
+        other = export_network(model)
+    monkeypatch.setattr(onnx_export, "export_network", lambda _: other)
+    with pytest.raises(BundleError, match="differences up to"):
+        export_checked(KerasBackend(model), HALF)
+
+
+# --- Which one serves
+
+
+def test_a_bundle_is_served_by_its_export(bundle, caplog):
+    predictor = Predictor.from_bundle(bundle)
+    assert isinstance(predictor.backend, OnnxBackend) and not caplog.records
+    truth = Predictor(
+        KerasBackend.from_weights(bundle / MODEL_FILE, SMALL, SIZE),
+        predictor.preprocess,
+        HALF,
+        predictor.identity,
+    )
+    film = from_array(make_phantom(1, "viral").pixels)
+    assert predictor.predict(film).probability == pytest.approx(truth.predict(film).probability, abs=1e-5)
+    found, expected = predictor.explain(film).evidence, truth.explain(film).evidence
+    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1, np.abs(expected).max()))
+
+
+def _replace(folder: Path, content: bytes) -> None:
+    (folder / EXPORT_FILE).write_bytes(content)
+    edit(folder, lambda d: d["sha256"].update({EXPORT_FILE: sha256_of(content)}))
+
+
+def _other_network(folder: Path) -> None:
+    _replace(folder, export_network(build_network(SMALL.name, SMALL.params, SIZE)))
+
+
+UNFIT = {
+    "missing": (lambda f: (f / EXPORT_FILE).unlink(), "No such file"),
+    "altered": (lambda f: (f / EXPORT_FILE).write_bytes(b"x"), "sha256"),
+    "not listed": (lambda f: edit(f, lambda d: d["sha256"].pop(EXPORT_FILE)), "sha256 none"),
+    "of other weights": (lambda f: edit(f, lambda d: d["export"].update(of_model="0")), "of another"),
+    "no ONNX": (lambda f: _replace(f, b"no ONNX at all"), "a network in ONNX"),
+    "another network": (_other_network, "golden probe"),
+}
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_keras_serves_where_the_export_does_not_verify_and_says_why(bundle, caplog, fault):
+    break_it, said = UNFIT[fault]
+    break_it(bundle)
+    predictor = Predictor.from_bundle(bundle)
+    assert isinstance(predictor.backend, KerasBackend)
+    [record] = [record for record in caplog.records if record.name.startswith("cxr")]
+    assert (
+        record.levelno == logging.WARNING and said in record.getMessage() and "\n" not in record.getMessage()
+    )
+
+
+def test_a_bundle_without_export_is_served_by_keras_without_a_word(bundle, caplog):
+    (bundle / EXPORT_FILE).unlink()
+    edit(bundle, lambda d: (d["sha256"].pop(EXPORT_FILE), d.pop("export")))
+    assert isinstance(Predictor.from_bundle(bundle).backend, KerasBackend)
+    assert "served by" not in caplog.text
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter, in which neither Keras nor TensorFlow can be imported."""
+    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+    return subprocess.run(
+        [sys.executable, "-c", blocked + code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_app_serves_the_default_bundle_without_tensorflow(tmp_path):
+    Image.fromarray(make_phantom(1, "bacterial").pixels).save(tmp_path / "film.png")
+    done = python(f"""
+from pathlib import Path
+import app
+from cxr.image import decode_file
+predictor = app.load_model(str(app.DEFAULT_MODEL))
+app.warm_up(predictor)
+app.build_app(predictor)
+print(predictor.predict(decode_file(Path({str(tmp_path / "film.png")!r}))).accepted)
+loaded = [name for name, module in sys.modules.items() if module is not None]
+print(*sorted(set({TOO_MUCH}) & set(loaded)))
+""")
+    assert done.stderr == "" and done.stdout.split("\n") == ["True", "", ""]
+
+
+def test_without_tensorflow_one_line_says_what_to_install(bundle):
+    (bundle / EXPORT_FILE).unlink()
+    done = python(f"from cxr.predictor import load_model\nload_model({str(bundle)!r})")
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("cxr.errors.BundleError") and "no keras" in line
+    assert "pip install keras tensorflow-cpu" in line and "model.onnx" in line
+
+
+# --- The command
+
+
+def test_export_renews_model_onnx_and_touches_nothing_else(bundle, capsys):
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    (bundle / EXPORT_FILE).write_bytes(b"damaged")
+    export(ExportConfig(bundle))
+    after = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    # Keras's own last bits, and so the differences noted, may change from run to run.
+    described, renewed = (json.loads(files.pop(DESCRIPTION)) for files in (before, after))
+    assert after == before
+    assert {**renewed, "export": None} == {**described, "export": None}
+    assert renewed["export"]["of_model"] == described["export"]["of_model"]
+    assert "compared with model.h5 on 6 phantoms and noise" in capsys.readouterr().out
+
+
+def test_export_adds_it_to_a_bundle_that_has_none(bundle):
+    (bundle / EXPORT_FILE).unlink()
+    edit(bundle, lambda d: (d["sha256"].pop(EXPORT_FILE), d.pop("export")))
+    export(ExportConfig(bundle))
+    assert isinstance(Predictor.from_bundle(bundle).backend, OnnxBackend)
+
+
+def test_export_of_an_altered_bundle_is_refused_and_changes_nothing(bundle):
+    (bundle / MODEL_FILE).write_bytes((bundle / MODEL_FILE).read_bytes() + b"x")
+    before = (bundle / DESCRIPTION).read_bytes()
+    with pytest.raises(BundleError, match="sha256"):
+        export(ExportConfig(bundle))
+    assert (bundle / DESCRIPTION).read_bytes() == before
+
+
+# --- A bare .h5
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv(export_cache.VARIABLE, str(tmp_path / "cache"))
+    network("seed_cnn").save(tmp_path / "mejor_modelo.h5")
+    return tmp_path / "mejor_modelo.h5"
+
+
+def test_a_bare_h5_is_exported_once_and_then_served_without_tensorflow(bare, tmp_path):
+    code = f"from cxr.predictor import load_model; print(load_model({str(bare)!r}).probe_logit)"
+    assert "pip install keras tensorflow-cpu" in python(code).stderr
+    first = load_model(str(bare))
+    [kept] = (tmp_path / "cache").iterdir()
+    assert sha256_of_file(bare) in kept.name
+    assert isinstance(first.backend, OnnxBackend) and first.preprocess.size == SIZE
+    done = python(code)
+    assert done.stderr == "" and float(done.stdout) == first.probe_logit
+
+
+def test_a_sequential_h5_is_served_as_keras_computes_it(bare):
+    blocks = [layer for layer in network("seed_cnn").layers if not isinstance(layer, keras.layers.InputLayer)]
+    sequential = keras.Sequential([keras.Input((SIZE, SIZE, 1)), *blocks])
+    sequential.save(bare)
+    predictor = load_model(str(bare))
+    assert isinstance(predictor.backend, OnnxBackend)
+    y_prob = sequential.predict(to_input_batch(films()), verbose=0)[:, 0]
+    np.testing.assert_allclose(predictor.decision.probabilities(predictor.logits(films())), y_prob, atol=1e-6)
+    assert np.ptp(predictor.explain(from_array(films()[0])).evidence) > 0
+
+
+def test_a_damaged_cache_is_not_used_and_is_mended(bare, tmp_path):
+    load_model(str(bare))
+    [kept] = (tmp_path / "cache").iterdir()
+    content = kept.read_bytes()
+    kept.write_bytes(content[:-1])
+    assert isinstance(load_model(str(bare)).backend, OnnxBackend)
+    assert kept.read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(bare, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert isinstance(load_model(str(bare)).backend, OnnxBackend)
+
+
+def test_a_head_without_closed_form_is_served_by_keras(bare, caplog, tmp_path):
+    keras.Sequential(
+        [
+            keras.Input((32, 32, 1)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    ).save(bare)
+    assert isinstance(load_model(str(bare)).backend, KerasBackend)
+    assert "GlobalMaxPooling2D" in caplog.text and not (tmp_path / "cache").exists()

@@ -1,0 +1,169 @@
+"""The input gate: films like those of training pass, and what is none is refused with the reason."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cxr.errors import BundleError
+from cxr.gate import VIEWS, InputGate, load_gate, look, save_gate
+from cxr.image import from_array
+from cxr.phantom import make_phantom
+from cxr.predictor import Outputs
+from cxr.preprocess import PreprocessSpec, to_model_pixels
+from trainer.gating import fit_cloud, fit_gate
+
+KINDS = ("normal", "bacterial", "viral")
+SPEC = PreprocessSpec(size=96, resample="bilinear")
+
+
+class _MeanAndSpread:
+    """Stands for a network: its features are brightness and contrast of the film's quarters."""
+
+    def outputs(self, pixels: np.ndarray) -> Outputs:
+        quarters = pixels.reshape(len(pixels), 2, SPEC.size // 2, 2, SPEC.size // 2).astype(np.float64)
+        features = [quarters.mean(axis=(2, 4)), quarters.std(axis=(2, 4))]
+        joined = np.concatenate([part.reshape(len(pixels), -1) for part in features], axis=1)
+        return Outputs(np.zeros(len(pixels)), joined.astype(np.float32))
+
+
+NETWORK = _MeanAndSpread()
+
+
+def phantoms(seeds: range) -> np.ndarray:
+    films = [make_phantom(seed, KINDS[seed % len(KINDS)]) for seed in seeds]
+    return np.stack([to_model_pixels(from_array(film.pixels), SPEC) for film in films])
+
+
+@pytest.fixture(scope="module")
+def gate() -> InputGate:
+    return fit_gate(NETWORK, phantoms(range(300)), phantoms(range(300, 400)), seed=0)  # type: ignore[arg-type]
+
+
+def assess(gate: InputGate, film: np.ndarray):
+    return gate.assess(film, NETWORK.outputs(film[None]).features[0])
+
+
+def test_films_of_the_same_kind_pass(gate):
+    judged = [assess(gate, film) for film in phantoms(range(400, 480))]
+    assert np.mean([word.accepted for word in judged]) >= 0.95
+    assert {word.code for word in judged if word.accepted} <= {"", "unlike_training"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda film: 255 - film, "inverted"),
+        (lambda film: np.rot90(film, 1), "rotated"),
+        (lambda film: np.rot90(film, 2), "rotated"),
+        (lambda film: np.rot90(film, 3), "rotated"),
+        (lambda film: np.full_like(film, 90), "blank"),
+        (
+            lambda film: np.random.default_rng(0).permutation(film.ravel()).reshape(film.shape),
+            "not_frontal_chest",
+        ),
+        (lambda film: np.kron(film[30:54, 30:54], np.ones((4, 4), np.uint8)), "not_frontal_chest"),
+    ],
+    ids=["inverted", "left side up", "upside down", "right side up", "blank", "shuffled", "detail"],
+)
+def test_changed_film_is_refused_with_the_reason(gate, change, code):
+    judged = [assess(gate, np.ascontiguousarray(change(film))) for film in phantoms(range(400, 420))]
+    assert not any(word.accepted for word in judged)
+    assert np.mean([word.code == code for word in judged]) >= 0.9
+
+
+def test_photographs_are_refused(gate):
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    pictures = [
+        *load_sample_images().images,
+        data.camera(),
+        data.coins(),
+        data.page(),
+        data.astronaut(),
+        data.moon(),
+    ]
+    for picture in pictures:
+        gray = picture.mean(axis=2).astype(np.uint8) if picture.ndim == 3 else picture
+        word = assess(gate, to_model_pixels(from_array(gray), SPEC))
+        assert not word.accepted
+
+
+def test_scores_say_which_view_objects(gate):
+    word = assess(gate, 255 - phantoms(range(1))[0])
+    assert set(word.scores) == set(VIEWS)
+    assert max(word.scores.values()) > 1
+
+
+def test_warning_lies_between_the_usual_and_the_limit(gate):
+    assert all(0 < gate.warn[view] < gate.limits[view] for view in VIEWS)
+
+
+@pytest.mark.parametrize("view", ["layout", "edges"])
+def test_views_do_not_depend_on_exposure(view):
+    film = phantoms(range(1))[0] // 2 + 40
+    brighter = film + 30
+    np.testing.assert_allclose(look(view, film[None]), look(view, brighter[None]), atol=0.02)
+
+
+def test_distance_is_mahalanobis_where_all_directions_are_free():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4000, 6)) @ rng.normal(size=(6, 6))
+    cloud = fit_cloud(rows, directions=5)
+    centred = rows - rows.mean(axis=0)
+    expected = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(centred.T @ centred / len(rows)), centred) / 6
+    np.testing.assert_allclose(cloud.distance(rows), expected, rtol=1e-6)
+
+
+def test_saved_gate_judges_as_before(gate, tmp_path):
+    save_gate(tmp_path / "gate.npz", gate)
+    again = load_gate(tmp_path / "gate.npz")
+    for film in phantoms(range(400, 405)):
+        before, after = assess(gate, film), assess(again, film)
+        assert (before.accepted, before.code) == (after.accepted, after.code)
+        assert after.scores == pytest.approx(before.scores, rel=1e-4)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
+def test_file_that_is_no_gate_is_one_clear_error(content, tmp_path):
+    (tmp_path / "gate.npz").write_bytes(content)
+    with pytest.raises(BundleError, match="an input gate"):
+        load_gate(tmp_path / "gate.npz")
+
+
+def test_archive_of_other_arrays_is_one_clear_error(tmp_path):
+    np.savez(tmp_path / "gate.npz", layout_mean=np.zeros(3))
+    with pytest.raises(BundleError, match="an input gate"):
+        load_gate(tmp_path / "gate.npz")
+
+
+def test_refused_film_has_no_label_and_keeps_its_probability(gate):
+    from cxr.decision import DecisionSpec
+    from cxr.predictor import ModelIdentity, Predictor
+
+    backend = SimpleNamespace(
+        size=SPEC.size, outputs=lambda batch: NETWORK.outputs((batch[..., 0] * 255).round())
+    )
+    decision = DecisionSpec(temperature=1.0, threshold=0.4, rule="made up")
+    predictor = Predictor(backend, SPEC, decision, ModelIdentity("fake", "", "", ""), gate=gate)  # type: ignore[arg-type]
+    film = make_phantom(400, "normal").pixels
+    good, turned = predictor.predict_many(
+        [from_array(film), from_array(np.ascontiguousarray(film[::-1, ::-1]))]
+    )
+    assert (good.accepted, good.label) == (True, "PNEUMONIA")
+    assert (turned.accepted, turned.label) == (False, None)
+    assert "rotated" in turned.warnings and turned.probability == good.probability
+
+
+def test_film_smaller_than_the_input_is_warned_of(gate):
+    from cxr.decision import DecisionSpec
+    from cxr.predictor import ModelIdentity, Predictor
+
+    backend = SimpleNamespace(
+        size=SPEC.size, outputs=lambda batch: NETWORK.outputs((batch[..., 0] * 255).round())
+    )
+    decision = DecisionSpec(temperature=1.0, threshold=0.4, rule="made up")
+    predictor = Predictor(backend, SPEC, decision, ModelIdentity("fake", "", "", ""))  # type: ignore[arg-type]
+    assert predictor.predict(from_array(np.zeros((95, 200), np.uint8))).warnings == ("low_resolution",)
+    assert predictor.predict(from_array(np.zeros((96, 200), np.uint8))).warnings == ()

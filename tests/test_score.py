@@ -1,0 +1,260 @@
+"""Answers for unlabelled files: every file one row, whatever happens on the way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr.errors import CxrError, DataError, UsageError
+from cxr.image import GrayImage, decode_file
+from cxr.predictor import Prediction, Predictor
+from evaluation import score as scoring
+from evaluation.config import ScoreConfig
+from evaluation.score import COLUMNS, Answers, answer_files, find_files, score, shown
+from tests.test_evaluation_run import brightness_predictor, write_film
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def predictor(monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    """What `score` loads, whichever MODEL it is given."""
+    loaded = brightness_predictor()
+    monkeypatch.setattr(scoring, "load_model", lambda _: loaded)
+    return loaded
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """20 good files, in two folders, and three that are none."""
+    folder = tmp_path / "films"
+    for number in range(20):
+        write_film(folder / "abc"[number % 2] / f"film-{number:02}.png", 60 + 7 * number, number)
+    (folder / "a" / "broken.png").write_bytes((folder / "a" / "film-00.png").read_bytes()[:200])
+    (folder / "empty.jpg").touch()
+    (folder / "notes.txt").write_text("no film")
+    (folder / ".hidden.png").touch()
+    return folder
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_file_is_a_row_and_bad_ones_say_why(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+    out = tmp_path / "new" / "predictions.csv"
+    counts = score(ScoreConfig("model", str(films), out))
+    rows = {Path(row["file"]).name: row for row in table(out)}
+    assert set(rows) == {*(f"film-{number:02}.png" for number in range(20)), "broken.png", "empty.jpg"}
+    assert out.read_text().splitlines()[0] == "file,probability,decision,accepted,warnings,error"
+    assert counts["unreadable"] == 2 and counts.total() == 22
+    for name in ("broken.png", "empty.jpg"):
+        assert rows[name]["error"].startswith("expected") and name in rows[name]["error"]
+        assert rows[name]["probability"] == rows[name]["decision"] == rows[name]["accepted"] == ""
+    for number in range(20):
+        row = rows[f"film-{number:02}.png"]
+        found = predictor.predict(decode_file(Path(row["file"])))
+        assert float(row["probability"]) == found.probability and row["decision"] == found.label
+        assert (row["accepted"], row["warnings"], row["error"]) == ("true", "", "")
+
+
+def test_a_second_run_adds_what_is_new_and_repeats_nothing(
+    films: Path, tmp_path: Path, predictor: Predictor
+) -> None:
+    out = tmp_path / "predictions.csv"
+    score(ScoreConfig("model", str(films), out))
+    before = out.read_bytes()
+    assert score(ScoreConfig("model", str(films), out)).total() == 0
+    assert out.read_bytes() == before
+    write_film(films / "a" / "aa-first-by-name.png", 100)
+    assert score(ScoreConfig("model", str(films), out)).total() == 1
+    assert out.read_bytes().startswith(before) and len(table(out)) == 23
+
+
+@pytest.mark.parametrize("kept", [1, 30, 60, 200, 500])
+def test_a_torn_line_is_dropped_and_answered_again(
+    films: Path, tmp_path: Path, predictor: Predictor, kept: int
+) -> None:
+    out = tmp_path / "predictions.csv"
+    score(ScoreConfig("model", str(films), out))
+    whole = out.read_bytes()
+    out.write_bytes(whole[:kept])
+    score(ScoreConfig("model", str(films), out))
+    assert out.read_bytes() == whole
+
+
+def test_a_killed_run_goes_on_without_doubles_or_torn_lines(films: Path, tmp_path: Path) -> None:
+    """By the command itself and the embedded model, killed where nothing can be tidied up."""
+    for number in range(20, 400):
+        os.link(films / "a" / "film-00.png", films / f"film-{number}.png")
+    out, unbroken = tmp_path / "killed.csv", tmp_path / "unbroken.csv"
+    command = [
+        sys.executable,
+        "-m",
+        "evaluation",
+        "score",
+        "--model",
+        "bundles/default",
+        "--files",
+        str(films),
+    ]
+    with subprocess.Popen([*command, "--out", str(out)], cwd=ROOT, stderr=subprocess.DEVNULL) as started:
+        while started.poll() is None and not (out.is_file() and out.stat().st_size > 2000):
+            time.sleep(0.002)
+        os.kill(started.pid, signal.SIGKILL)
+    assert started.returncode == -signal.SIGKILL and len(table(out)) < 402
+    for path in (out, unbroken):
+        done = subprocess.run(
+            [*command, "--out", str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert "Traceback" not in done.stderr
+    assert out.read_bytes() == unbroken.read_bytes() and len(table(out)) == 402
+
+
+def test_another_model_does_not_add_to_the_csv(
+    films: Path, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "predictions.csv"
+    score(ScoreConfig("model", str(films), out))
+    before = out.read_bytes()
+    other = brightness_predictor()
+    other.decision = other.decision.model_copy(update={"threshold": 0.51})
+    monkeypatch.setattr(scoring, "load_model", lambda _: other)
+    with pytest.raises(UsageError, match="name another --out"):
+        score(ScoreConfig("model", str(films), out))
+    assert out.read_bytes() == before
+    noted = json.loads((tmp_path / "predictions.csv.model.json").read_text())
+    assert noted["sha256"] == predictor.identity.sha256
+
+
+FOREIGN = {
+    "other columns": (b"file,patient\nx,y\n", DataError),
+    "a row of another length": (",".join(COLUMNS).encode() + b"\nx,0.5\n", DataError),
+    "no text": (b"\xff\xfe\n\n", DataError),
+    "no note of the model": (",".join(COLUMNS).encode() + b"\nx,0.5,NORMAL,true,,\n", DataError),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_left_as_it_is(
+    films: Path, tmp_path: Path, predictor: Predictor, kind: str
+) -> None:
+    content, refused = FOREIGN[kind]
+    out = tmp_path / "predictions.csv"
+    out.write_bytes(content)
+    with pytest.raises(refused):
+        score(ScoreConfig("model", str(films), out))
+    assert out.read_bytes() == content
+
+
+@pytest.mark.parametrize("files", ["nowhere", "films/*.gif", "empty"])
+def test_no_files_is_told_and_nothing_is_written(files: str, tmp_path: Path, predictor: Predictor) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CxrError, match="--files"):
+        score(ScoreConfig("model", str(tmp_path / files), tmp_path / "out.csv"))
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_files_come_from_a_folder_a_glob_or_one_file(films: Path) -> None:
+    assert len(list(find_files(str(films)))) == 22
+    assert len(list(find_files(f"{films}/**/film-1*.png"))) == 10
+    assert list(find_files(f"{films}/notes.txt")) == [films / "notes.txt"], (
+        "named outright: answered with an error"
+    )
+    (films / "IM0001").touch()
+    (films / "x.dcm").touch()
+    assert {"IM0001", "x.dcm"} <= {path.name for path in find_files(str(films))}
+
+
+def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> None:
+    folder = tmp_path / "films"
+    names = [b"two\nlines.png", b'comma, "quote".png', b"latin-\xf1.png", "niño.png".encode()]
+    write_film(folder / "plain.png", 120)
+    for name in names:
+        os.link(folder / "plain.png", os.fsencode(folder) + b"/" + name)
+    out = tmp_path / "predictions.csv"
+    for _ in range(2):
+        score(ScoreConfig("model", str(folder), out))
+        assert [Path(row["file"]).name for row in table(out)] == [
+            'comma, "quote".png',
+            "latin-\\xf1.png",
+            "niño.png",
+            "plain.png",
+            "two\\nlines.png",
+        ]
+        assert {row["error"] for row in table(out)} == {""}
+
+
+def test_large_films_give_the_same_answers_in_smaller_steps(
+    films: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = list(find_files(str(films)))
+    expected = list(answer_files(predictor, paths))
+    monkeypatch.setattr(scoring, "_MAX_CHUNK_PIXELS", 3000)
+    assert list(answer_files(predictor, paths)) == expected
+
+
+def test_paths_are_taken_as_they_are_needed(films: Path, predictor: Predictor) -> None:
+    taken = count()
+    endless = (films / "a" / "film-00.png" for _ in iter(lambda: next(taken), -1))
+    answers = answer_files(predictor, endless)
+    assert len(next(answers)) == scoring.CHUNK
+    answers.close()
+    assert next(taken) < 200
+
+
+class Refusing(Predictor):
+    """Refuses dark films."""
+
+    def predict_many(self, images: list[GrayImage]) -> list[Prediction]:  # type: ignore[override]
+        return [
+            Prediction(None, 0.4, 0.5, False, ("blank", "inverted"), 0.0)
+            if np.mean(image.pixels) < 100
+            else Prediction("NORMAL", 0.1, 0.5, True, ("low_resolution",), 0.0)
+            for image in images
+        ]
+
+
+def test_refused_films_say_so(tmp_path: Path) -> None:
+    base = brightness_predictor()
+    write_film(tmp_path / "dark.png", 60)
+    write_film(tmp_path / "light.png", 160)
+    refusing = Refusing(base.backend, base.preprocess, base.decision, base.identity)
+    [[dark, light]] = answer_files(refusing, [tmp_path / "dark.png", tmp_path / "light.png"])
+    assert (dark.decision, dark.accepted, dark.warnings) == ("", "false", "blank;inverted")
+    assert (light.decision, light.accepted, light.warnings) == ("NORMAL", "true", "low_resolution")
+
+
+def test_the_command_needs_no_heavy_library(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "film.png")
+    code = f"""
+import sys
+from pathlib import Path
+import evaluation.__main__
+from evaluation.config import ScoreConfig
+from evaluation.score import score
+score(ScoreConfig("bundles/default", {str(tmp_path)!r}, Path({str(tmp_path / "out.csv")!r})))
+print(*{{"tensorflow", "keras", "sklearn", "matplotlib", "gradio"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_path_is_shown_in_one_line() -> None:
+    assert shown(Path("a/b\nc.png")) == "a/b\\nc.png"
+    assert "\n" not in shown(Path("a\r\n\0"))
+
+
+def test_two_asks_for_one_file_make_one_row(tmp_path: Path, predictor: Predictor) -> None:
+    with Answers(tmp_path / "out.csv", predictor) as answers:
+        assert [answers.claim(Path("x")), answers.claim(Path("x"))] == [True, False]

@@ -1,0 +1,72 @@
+"""python -m trainer export: add the network in ONNX to a bundle that exists, or renew it."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from cxr.bundle import MODEL_FILE, Bundle, add_export, load_bundle
+from cxr.errors import DataError
+from cxr.loading import load_films
+from cxr.sources import open_data
+from cxr.types import ModelPixels
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Add model.onnx to a bundle, or renew it, so that it is served without TensorFlow."""
+
+    bundle: tyro.conf.Positional[Path]
+    """Folder of the bundle."""
+    data: str | None = None
+    """DATA that the bundle was trained on: its validation films prove the export. Without it, phantoms do."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+def export(config: ExportConfig) -> None:
+    """Export model.h5, prove that both give the same answers, and note it in bundle.json.
+
+    Only model.onnx and what bundle.json says of it change. Raises BundleError or DataError, and then nothing does.
+    """
+    bundle = load_bundle(config.bundle)
+    films = None if config.data is None else _validation_pixels(bundle, config.data)
+    # Here, so that what is wrong with the bundle or the data is told before TensorFlow loads.
+    from cxr.keras_backend import KerasBackend
+    from cxr.onnx_export import export_checked
+
+    described = bundle.description
+    truth = KerasBackend.from_weights(bundle.model_path, described.network, described.preprocess.size)
+    content, record = export_checked(truth, described.decision, films)
+    add_export(bundle, content, record)
+    print(
+        f"{len(content) / 1e6:.1f} MB; compared with {MODEL_FILE} on {record.films} {record.films_are}: "
+        f"probabilities differ by at most {record.probability_difference:.1g}, "
+        f"evidence by {record.evidence_difference:.1g}"
+    )
+
+
+def _validation_pixels(bundle: Bundle, data: str) -> ModelPixels:
+    recorded = _validation_films(bundle.folder / "manifest.csv")
+    source = open_data(data)
+    wanted = [film for film in source.films if film.path in recorded]
+    loaded, _ = load_films(source, wanted, bundle.description.preprocess)
+    same = loaded.take([film.sha256 == recorded[film.path] for film in loaded.films])
+    if not same.films:
+        raise DataError(
+            "the bundle's validation films in --data", "none of them", "name the data set it was trained on"
+        )
+    return same.pixels
+
+
+def _validation_films(manifest: Path) -> dict[str, str]:
+    """sha256 by path."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"), newline="")))
+        return {row["path"]: row["sha256"] for row in rows if row["split"] == "validation"}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(
+            "a manifest.csv in the bundle, for --data", "none that can be read", "leave --data out"
+        ) from error
