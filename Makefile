@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint train figures lock
+.PHONY: help setup run test lint bench train figures lock
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -34,8 +34,14 @@ lint: setup  ## Check style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hub, pull, serve (DEMO="--end" closes the app)
+	PYTHONPATH=. $(PY) tests/hub_demo.py $(DEMO)
+
 train: setup  ## Train into OUT=runs/train on DATA=... (default: the data set on the Hub; ARGS="--epochs 5" for more)
 	$(PY) -m trainer train --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+bench: setup  ## Measure ours, the naive way and an empty app side by side (ARGS=--quick for a short run)
+	$(PY) -m benchmarks $(ARGS)
 
 figures: setup  ## Write the figures of bundles/default into the READMEs
 	$(PY) -m trainer.readme

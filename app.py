@@ -17,28 +17,30 @@ import gradio as gr
 
 from cxr.bundle import probe_pixels
 from cxr.errors import CxrError, UsageError
-from cxr.image import MAX_BYTES, from_array
+from cxr.image import from_array
 from cxr.model_source import Watch, open_model
 from cxr.predictor import Predictor
 from cxr.serving import Serving
 from ui.api import add_api
-from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, WAITING_ROOM
+from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page
 from ui.text import DEFAULT_LANGUAGE, say
+from ui.tools import use_tools
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
 
 
-def build_app(predictor: Predictor) -> gr.Blocks:
-    """The page and the API of one loaded model; `launch_options` belong to it."""
+def build_app(serving: Serving) -> gr.Blocks:
+    """The page and the API of the model that serves; `launch_options` belong to it."""
     with gr.Blocks(
         title=say("title", DEFAULT_LANGUAGE),
         analytics_enabled=False,
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
-        add_page(app, predictor)
-        add_api(predictor)
+        add_page(app, serving)
+        add_api(serving)
+    use_tools()
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app
 
@@ -47,12 +49,13 @@ def launch_options() -> dict[str, Any]:
     """Looks, limits and privacy, which Gradio takes at launch."""
     return {
         "theme": _theme(),
-        "css_paths": [HERE / "ui" / "style.css"],
-        "max_file_size": MAX_BYTES,
+        "css_paths": [HERE / "ui" / "scale.css", HERE / "ui" / "style.css"],
+        "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": ["api"],
+        "footer_links": [],
+        "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,
     }
@@ -118,7 +121,7 @@ def main() -> int:
         return 2
     # A stopped container ends as Ctrl-C does: by closing the server, which deletes what was uploaded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build_app(serving.now.predictor).launch(**launch_options())
+    build_app(serving).launch(**launch_options())
     return 0
 
 

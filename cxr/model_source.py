@@ -6,15 +6,19 @@ hub:OWNER/NAME[@revision]   a bundle on the Hugging Face Hub; from the cache whe
 nothing                     the embedded default
 """
 
+import os
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from cxr import hub
-from cxr.errors import BundleError, CxrError, HubError, UsageError
+from cxr.errors import BundleError, CxrError, HubError, UsageError, first_problem
 from cxr.hub import HubModel, Patience, Snapshot
 from cxr.predictor import Predictor, load_model
+from cxr.preprocess import PreprocessSpec
 from cxr.serving import Served, Serving
 
 Tell = Callable[[str], None]
@@ -38,11 +42,11 @@ def open_model(
     "cached", or HubError, BundleError or UsageError says why not. `log` gets a line that says what serves.
     """
     if model and model.startswith("hub:"):
-        served = _open_hub(model, parse(model, revision), patience or Patience(), log)
+        served = _open_hub(model, hub.parse_hub_model(model, revision), patience or Patience(), log)
     elif revision:
         raise UsageError("a revision with hub:OWNER/NAME only", f"{revision} without", "leave it out")
     elif model:
-        served = Served(load_model(model))
+        served = Served(load_model(model, stated_preprocess()))
     elif default is not None:
         served = Served(Predictor.from_bundle(default), "default")
     else:
@@ -51,7 +55,19 @@ def open_model(
     return served
 
 
-parse = hub.parse_hub_model
+def stated_preprocess() -> PreprocessSpec | None:
+    """How the films of a bare .h5 are to be read, from MODEL_PREPROCESS. Raises UsageError."""
+    text = os.environ.get("MODEL_PREPROCESS")
+    if not text:
+        return None
+    try:
+        return PreprocessSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise UsageError(
+            "MODEL_PREPROCESS in JSON",
+            first_problem(error),
+            'for example {"size": 224, "resample": "bilinear"}',
+        ) from error
 
 
 def described(served: Served) -> str:

@@ -148,7 +148,16 @@ class _Parts:
             axis=(1, 2), center=False, scale=False, dtype=self._dtype, name=f"{name}_film_norm"
         )
         joined = layers.Concatenate(dtype=self._dtype, name=f"{name}_join")
-        return joined([per_film(x[..., :half]), batch(x[..., half:])])
+        first = self._channels(x, 0, half, f"{name}_film")
+        return joined([per_film(first), batch(self._channels(x, half, x.shape[-1], f"{name}_batch"))])
+
+    def _channels(self, x: Any, start: int, stop: int, name: str) -> Any:
+        """Some of the channels, by layers alone: Keras cannot read a sliced tensor back from HDF5."""
+        _, height, width, channels = x.shape
+        deep = layers.Reshape((height, width, channels, 1), dtype=self._dtype, name=f"{name}_deep")(x)
+        cut = ((0, 0), (0, 0), (start, channels - stop))
+        kept = layers.Cropping3D(cut, dtype=self._dtype, name=f"{name}_channels")(deep)
+        return layers.Reshape((height, width, stop - start), dtype=self._dtype, name=f"{name}_flat")(kept)
 
 
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {"seed_cnn": seed_cnn, "residual_cnn": residual_cnn}

@@ -156,7 +156,10 @@ def _read(path: Path) -> GrayImage:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(
-            "a file that can be read", f"{path.name} ({error.strerror})", "check its permissions"
+            "unreadable_file",
+            "a file that can be read",
+            f"{path.name} ({error.strerror})",
+            "check its permissions",
         ) from error
     return decode(content, name=path.name)
 

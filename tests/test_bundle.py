@@ -133,6 +133,16 @@ def test_default_network_fits_in_8_megabytes(tmp_path):
     assert (tmp_path / "model.h5").stat().st_size <= 8_000_000
 
 
+@pytest.mark.parametrize("params", [{}, {"towers": 2}, {"instance_norm_stages": 1}])
+def test_every_kind_of_our_network_opens_in_plain_keras(tmp_path, params):
+    keras.utils.set_random_seed(4)
+    model = build_network(SMALL.name, SMALL.params | params, SIZE)
+    model.save(tmp_path / MODEL_FILE)
+    batch = np.random.default_rng(0).random((2, SIZE, SIZE, 1), np.float32)
+    plain = keras.models.load_model(tmp_path / MODEL_FILE, compile=False)
+    np.testing.assert_allclose(plain(batch), model(batch), atol=1e-6)
+
+
 def test_mixed_precision_network_outputs_float32():
     model = build_network(SMALL.name, SMALL.params, SIZE, "mixed_bfloat16")
     assert all(weight.dtype == "float32" for weight in model.weights)

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "evaluation": {"cxr"},
     "trainer": {"evaluation", "cxr"},
     "ui": {"evaluation", "cxr"},
+    "benchmarks": {"trainer", "evaluation", "cxr"},
     "app": {"ui", "evaluation", "cxr"},
 }
 LIGHT = ("image", "preprocess", "dataset", "sources", "loading", "decision", "bundle", "predictor")
