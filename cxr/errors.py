@@ -6,6 +6,7 @@
     ├── ImageError       a file is not an image that we can read as one radiograph
     ├── DataError        a data set is missing, broken, or laid out otherwise than described
     ├── BundleError      a bundle or a model file is missing, altered, or of another kind than expected
+    ├── HubError         the Hub does not give or take what was asked of it
     └── TrainingError    a training run cannot go on
 
 Every message names the rule, what was received, and what to do next, and never a folder of the machine that it
@@ -90,6 +91,12 @@ class BundleError(CxrError):
     """A bundle or a model file is missing, altered, or of another kind than expected."""
 
     code = "bad_bundle"
+
+
+class HubError(CxrError):
+    """The Hub does not give or take what was asked of it."""
+
+    code = "hub"
 
 
 class TrainingError(CxrError):

@@ -9,7 +9,8 @@ from cxr.dataset import BARE_SPLIT, Film
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
-from cxr.predictor import Predictor, load_model
+from cxr.model_source import open_model
+from cxr.predictor import Predictor
 from cxr.sources import DataIdentity, FilmSource, open_data
 from evaluation.audit import audit
 from evaluation.config import RunConfig
@@ -33,7 +34,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
     source = open_data(config.data)
     split, films = choose_films(source.films, config.split)
-    predictor = load_model(config.model)
+    predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
     found = _audit(config, source, split, predictor, loaded) if config.audit else None
     with new_folder(config.out) as folder:

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
 from cxr.image import MAX_BYTES, SUFFIXES, GrayImage, decode
-from cxr.predictor import Prediction, Predictor, load_model
+from cxr.model_source import open_model
+from cxr.predictor import Prediction, Predictor
 from evaluation.config import ScoreConfig
 
 CHUNK = 16
@@ -58,7 +59,7 @@ def score(config: ScoreConfig) -> Counter[str]:
     cannot be read as one radiograph are rows with an error.
     """
     total = _count(config.files)
-    predictor = load_model(config.model)
+    predictor = open_model(config.model).predictor
     counts: Counter[str] = Counter()
     with Answers(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         wanted = (path for path in find_files(config.files) if answers.claim(path))
