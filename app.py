@@ -15,13 +15,14 @@ import gradio as gr
 
 from cxr.bundle import probe_pixels
 from cxr.errors import CxrError
-from cxr.image import MAX_BYTES, from_array
+from cxr.image import from_array
 from cxr.predictor import Predictor, load_model
 from cxr.serving import Served, Serving
 from ui.api import add_api
-from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, WAITING_ROOM
+from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page
 from ui.text import DEFAULT_LANGUAGE, say
+from ui.tools import use_tools
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
@@ -36,6 +37,7 @@ def build_app(serving: Serving) -> gr.Blocks:
     ) as app:
         add_page(app, serving)
         add_api(serving)
+    use_tools()
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app
 
@@ -45,11 +47,12 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css_paths": [HERE / "ui" / "scale.css", HERE / "ui" / "style.css"],
-        "max_file_size": MAX_BYTES,
+        "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": [],
+        "footer_links": [],  # the page has its own, in both languages
+        "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,
     }

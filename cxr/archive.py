@@ -41,11 +41,11 @@ class Archive:
             ) from error
         _refuse_unsafe(self.members, path.name)
 
-    def read(self, member: str | zipfile.ZipInfo) -> bytes:
-        """The bytes of one file, cut after one more than a film may have. Raises DataError."""
+    def read(self, member: str | zipfile.ZipInfo, most: int = MAX_BYTES + 1) -> bytes:
+        """The bytes of one file, cut after `most`: one more than a film may have. Raises DataError."""
         try:
             with self._archive.open(member) as stream:
-                return stream.read(MAX_BYTES + 1)
+                return stream.read(most)
         except _BROKEN as error:
             inside = member if isinstance(member, str) else member.filename
             raise DataError(

@@ -2,6 +2,7 @@
 
     CxrError
     ├── UsageError       a command or a call was given settings that cannot work
+    │   └── RequestError a request to the app cannot be done
     ├── ImageError       a file is not an image that we can read as one radiograph
     ├── DataError        a data set is missing, broken, or laid out otherwise than described
     ├── BundleError      a bundle or a model file is missing, altered, or of another kind than expected
@@ -35,6 +36,12 @@ ImageRule = Literal[
 """The rules of decoding, each by its stable code."""
 
 
+RequestRule = Literal[
+    "no_file", "too_many_files", "batch_too_large", "bad_archive", "bad_prevalence", "no_reference_prevalence"
+]
+"""The rules of a request to the app, each by its stable code."""
+
+
 class CxrError(Exception):
     """Base class: one clear line built from the rule, what was received, and the next step."""
 
@@ -59,6 +66,16 @@ class ImageError(CxrError):
     code: ImageRule
 
     def __init__(self, code: ImageRule, expected: str, received: str, hint: str) -> None:
+        super().__init__(expected, received, hint)
+        self.code = code
+
+
+class RequestError(UsageError):
+    """What a caller asks for cannot be done: no file, too many of them, an impossible prevalence. `code` is stable."""
+
+    code: RequestRule
+
+    def __init__(self, code: RequestRule, expected: str, received: str, hint: str) -> None:
         super().__init__(expected, received, hint)
         self.code = code
 

@@ -1,4 +1,4 @@
-"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF and WebP; no TensorFlow.
+"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF, WebP and DICOM (`cxr.dicom`); no TensorFlow.
 
 Bit depth is handled by rule, never by saturation:
 
@@ -14,18 +14,19 @@ Bit depth is handled by rule, never by saturation:
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from cxr.dicom import DicomFilm, is_dicom, read_dicom
 from cxr.errors import ImageError
 from cxr.types import GrayPixels
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".dcm", ".dicom"})
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 32
@@ -108,7 +109,7 @@ def decode_file(path: Path, name: str | None = None) -> GrayImage:
 
 
 def decode(content: bytes, name: str = "the file") -> GrayImage:
-    """Decode one radiograph from the bytes of a JPEG, PNG, TIFF or WebP file.
+    """Decode one radiograph from the bytes of a JPEG, PNG, TIFF, WebP or DICOM file, told apart by their content.
 
     Raises ImageError where the bytes are no such file, are damaged or cut short, hold several frames, are smaller
     than 32 pixels on a side, or larger than 64 million pixels or 64 MiB. `name` is for its message only.
@@ -122,6 +123,8 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
             f"{name} with more",
             "export the radiograph at a lower resolution",
         )
+    if is_dicom(content):
+        return _from_dicom(read_dicom(content, name, _check_size))
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_geometry(opened, name)
@@ -163,7 +166,15 @@ def from_array(
 
 
 def _check_geometry(opened: Image.Image, name: str) -> None:
-    width, height = opened.size
+    _check_size(*opened.size, name)
+    # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
+    if getattr(opened, "is_animated", False):
+        raise ImageError(
+            "multi_frame", "a single image", f"{name} with several frames", "export one frame as PNG or JPEG"
+        )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} x {height}")
     if min(width, height) < MIN_SIDE:
@@ -173,11 +184,13 @@ def _check_geometry(opened: Image.Image, name: str) -> None:
             f"{name} with {width} x {height}",
             "use the original radiograph, not a thumbnail",
         )
-    # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
-    if getattr(opened, "is_animated", False):
-        raise ImageError(
-            "multi_frame", "a single image", f"{name} with several frames", "export one frame as PNG or JPEG"
-        )
+
+
+def _from_dicom(film: DicomFilm) -> GrayImage:
+    shown = from_array(film.values, ("white_is_zero",) if film.inverted else (), white_is_zero=film.inverted)
+    if film.padding is None:
+        return shown
+    return replace(shown, pixels=np.where(film.padding, shown.pixels.dtype.type(0), shown.pixels))
 
 
 def _too_large(name: str, pixels: str) -> ImageError:

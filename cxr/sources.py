@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from cxr import phantom
 from cxr.archive import Archive
 from cxr.dataset import Film, describe, find_films
+from cxr.dicom import PEEK
 from cxr.errors import DataError, UsageError
 from cxr.types import CLASSES
 
@@ -67,8 +68,15 @@ class FolderSource:
     def __init__(self, root: Path) -> None:
         self._root = root
         paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        self.films, passed_over = find_films(paths)
+        self.films, passed_over = find_films(paths, self._begins)
         self.identity = DataIdentity(root.resolve().name, notes=_notes(passed_over))
+
+    def _begins(self, path: str) -> bytes:
+        try:
+            with (self._root / path).open("rb") as stream:
+                return stream.read(PEEK)
+        except OSError as error:
+            raise DataError("a file that can be read", f"{path} ({error.strerror})", "check it") from error
 
     def read(self, film: Film) -> bytes:
         try:
@@ -84,7 +92,8 @@ class ZipSource:
 
     def __init__(self, path: Path) -> None:
         self._archive = Archive(path, "DATA to be a folder or a whole .zip")
-        self.films, passed_over = find_films(member.filename for member in self._archive.members)
+        names = (member.filename for member in self._archive.members)
+        self.films, passed_over = find_films(names, lambda name: self._archive.read(name, PEEK))
         self.identity = DataIdentity(path.name, notes=_notes(passed_over))
 
     def read(self, film: Film) -> bytes:
@@ -210,7 +219,7 @@ def _notes(passed_over: Counter[str]) -> tuple[str, ...]:
     if not passed_over:
         return ()
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in passed_over.most_common())
-    return (f"files passed over because they are no JPEG, PNG, TIFF or WebP by name: {kinds}",)
+    return (f"files passed over because they are no JPEG, PNG, TIFF, WebP or DICOM by name: {kinds}",)
 
 
 def _phantom_count(data: str) -> int:

@@ -5,6 +5,7 @@ python tests/fake_model.py FOLDER serves the app with it until its standard inpu
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -93,14 +94,14 @@ def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, **environment: str) -> Iterator[str]:
     """The address of the app, served with the fake model from a process of its own.
 
     Of its own, because here every warning is an error, and Gradio's queue does not outlive an error.
     """
     with subprocess.Popen(
         [sys.executable, __file__, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -108,9 +109,10 @@ def served(folder: Path) -> Iterator[str]:
         assert process.stdin
         assert process.stdout
         try:
-            address = process.stdout.readline().strip()
-            assert address.startswith("http"), "the app did not start"
-            yield address
+            # Gradio tells of its MCP server first, quiet or not.
+            address = next((line for line in process.stdout if line.startswith("http")), "")
+            assert address, "the app did not start"
+            yield address.strip()
         finally:
             process.stdin.close()
             process.wait(timeout=20)
@@ -119,8 +121,15 @@ def served(folder: Path) -> Iterator[str]:
 def _serve(folder: Path) -> None:
     import app  # here: the fake model itself needs no Gradio
 
+    if keep := os.environ.get("TEST_KEEP_SECONDS"):
+        app.KEEP_SECONDS = app.CLEAN_EVERY_SECONDS = int(keep)
     blocks = app.build_app(Serving(Served(fake_predictor(folder))))
-    _, address, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, address, _ = blocks.launch(
+        **app.launch_options(), server_port=port, prevent_thread_lock=True, quiet=True
+    )
     print(address, flush=True)
     sys.stdin.read()
     blocks.close(verbose=False)

@@ -18,14 +18,14 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from cxr.errors import ImageRule
+from cxr.errors import ImageRule, RequestRule
 from cxr.image import decode_file, from_array
 from cxr.predictor import Predictor
 from cxr.serving import Served, Serving
 from ui import figures, limits, text
 from ui.model import model_json
 
-MODEL_KEYS = {"source", "revision", "version", "sha256"}
+MODEL_KEYS = {"source", "revision", "version", "sha256", "state"}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_model_info_tells_model_training_and_figures(client: Client, predictor: 
 
 def test_only_the_contract_is_public(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)
-    assert set(named["named_endpoints"]) == {"/predict", "/explain", "/model_info"}
+    assert set(named["named_endpoints"]) == {"/predict", "/explain", "/predict_batch", "/model_info"}
     assert named["unnamed_endpoints"] == {}
 
 
@@ -198,13 +198,15 @@ def test_privacy_and_limits(server: str, predictor: Predictor) -> None:
     assert options["run_history"] is False
     assert options["enable_monitoring"] is False
     assert options["share"] is False
-    assert options["max_file_size"] == 64 * 2**20
+    assert options["max_file_size"] == limits.MAX_UPLOAD_BYTES
     blocks = built(predictor)
     assert blocks.analytics_enabled is False
     assert blocks.delete_cache is not None
     assert max(blocks.delete_cache) <= 600
     network = [fn for fn in blocks.fns.values() if fn.concurrency_id == "network"]
-    assert len(network) >= 7  # upload, button, gallery, many films, own data, /predict, /explain
+    assert (
+        len(network) == 8
+    )  # upload, button, gallery, many films, own data, /predict, /explain, /predict_batch
     assert {fn.concurrency_limit for fn in network} == {limits.AT_ONCE}
 
 
@@ -273,8 +275,8 @@ def test_a_probability_is_never_rounded_to_certainty(share: float, english: str,
     assert text.percent(share, "es") == spanish
 
 
-@pytest.mark.parametrize("code", get_args(ImageRule))
-def test_every_rule_of_decoding_is_said_in_both_languages(code: str) -> None:
+@pytest.mark.parametrize("code", (*get_args(ImageRule), *get_args(RequestRule)))
+def test_every_rule_is_said_in_both_languages(code: str) -> None:
     said = {text.say(f"error.{code}", language) for language in text.LANGUAGES}
     assert len(said) == 2
 

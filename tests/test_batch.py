@@ -10,10 +10,11 @@ import pytest
 from fake_model import fake_predictor, phantom_file
 from PIL import Image
 
+from cxr.errors import RequestError
 from cxr.image import decode_file, from_array
 from cxr.predictor import Predictor
 from ui import batch
-from ui.batch import COLUMNS, Batch, BatchError, BatchRow, csv_table
+from ui.batch import COLUMNS, Batch, BatchRow, csv_table
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +104,14 @@ def test_a_film_damaged_inside_an_archive_is_one_row(tmp_path: Path, predictor: 
 )
 def test_a_broken_archive_is_told(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BatchError) as caught:
+    with pytest.raises(RequestError) as caught:
         Batch([tmp_path / name])
     assert caught.value.code == "bad_archive"
     assert str(tmp_path) not in str(caught.value)
 
 
 def test_an_archive_that_leads_outside_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BatchError) as caught:
+    with pytest.raises(RequestError) as caught:
         Batch([zipped(tmp_path / "films.zip", {"../../outside.png": b""})])
     assert caught.value.code == "bad_archive"
 
@@ -118,17 +119,17 @@ def test_an_archive_that_leads_outside_is_refused(tmp_path: Path) -> None:
 def test_limits_on_count_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     films: list[Path | str] = [level(tmp_path / f"{value}.png", value) for value in range(3)]
     monkeypatch.setattr(batch, "MAX_FILMS", 2)
-    with pytest.raises(BatchError, match="at most 2 films at a time; received 3") as caught:
+    with pytest.raises(RequestError, match="at most 2 films at a time; received 3") as caught:
         Batch(films)
     assert caught.value.code == "too_many_files"
     monkeypatch.setattr(batch, "MAX_BATCH_BYTES", 10)
-    with pytest.raises(BatchError) as caught:
+    with pytest.raises(RequestError) as caught:
         Batch(films[:2])
     assert caught.value.code == "batch_too_large"
-    with pytest.raises(BatchError) as caught:
+    with pytest.raises(RequestError) as caught:
         Batch([zipped(tmp_path / "films.zip", {"swollen.png": bytes(11)})])
     assert caught.value.code == "batch_too_large"
-    with pytest.raises(BatchError) as caught:
+    with pytest.raises(RequestError) as caught:
         Batch([])
     assert caught.value.code == "no_file"
 

@@ -422,7 +422,7 @@ REFUSED = [
     ("PPM", encode(FILM, "PPM"), "none of them"),
     ("text", b"this is no image\n" * 100, "none of them"),
     ("PDF", b"%PDF-1.7\n" + bytes(1000), "none of them"),
-    ("DICOM", bytes(128) + b"DICM" + bytes(1000), "none of them"),
+    ("DICOM without an image", bytes(128) + b"DICM" + bytes(1000), "without one|undamaged DICOM"),
     ("empty", b"", "which is empty"),
     ("31 pixels high", encode(FILM[:31], "PNG"), "at least 32 pixels.*36 x 31"),
     ("31 pixels wide", encode(FILM[:, :31], "PNG"), "at least 32 pixels.*31 x 40"),

@@ -53,7 +53,7 @@ def everything(folder: Path) -> list[Path]:
 
 def test_a_folder(tmp_path: Path) -> None:
     root = write_folder(
-        tmp_path / "films", {**FILES, "train/NORMAL/notes.txt": b"", "train/NORMAL/a.dcm": b""}
+        tmp_path / "films", {**FILES, "train/NORMAL/notes.txt": b"", "train/NORMAL/a.gif": b""}
     )
     before = everything(tmp_path)
     source = open_data(str(root))
@@ -61,7 +61,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert {film.path: source.read(film) for film in source.films} == FILES
     assert source.identity.id == "films"
     assert source.identity.notes == (
-        "files passed over because they are no JPEG, PNG, TIFF or WebP by name: 1 .dcm, 1 .txt",
+        "files passed over because they are no JPEG, PNG, TIFF, WebP or DICOM by name: 1 .gif, 1 .txt",
     )
     assert everything(tmp_path) == before
 

@@ -18,7 +18,7 @@ from zipfile import ZipInfo
 from cxr.archive import Archive, is_archive
 from cxr.dataset import is_clutter
 from cxr.decision import Label
-from cxr.errors import DataError, ImageError, UsageError
+from cxr.errors import DataError, ImageError, RequestError
 from cxr.image import GrayImage, decode, decode_file
 from cxr.predictor import Prediction, Predictor
 
@@ -37,14 +37,6 @@ COLUMNS = (
     "error_code",
     "error",
 )
-
-
-class BatchError(UsageError):
-    """A batch is empty, too large, or a broken archive. `code` is stable."""
-
-    def __init__(self, code: str, expected: str, received: str, hint: str) -> None:
-        super().__init__(expected, received, hint)
-        self.code = code
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +90,7 @@ class Batch:
             for row in batch.rows(predictor):  # len(batch) of them, in order, as they come
                 ...
 
-    Raises BatchError, before anything is decoded: "no_file" where there is none, "too_many_files",
+    Raises RequestError, before anything is decoded: "no_file" where there is none, "too_many_files",
     "batch_too_large", "bad_archive".
     """
 
@@ -113,7 +105,7 @@ class Batch:
             sizes = [path.stat().st_size for path in files]
         try:
             _check_limits(sizes)
-        except BatchError:
+        except RequestError:
             self.close()
             raise
 
@@ -121,7 +113,7 @@ class Batch:
         try:
             archive = Archive(path)
         except DataError as error:
-            raise BatchError("bad_archive", error.expected, error.received, error.hint) from error
+            raise RequestError("bad_archive", error.expected, error.received, error.hint) from error
         members = [member for member in archive.members if not is_clutter(member.filename)]
         self._archive = archive
         self._films = [(_name(member), partial(_read_member, archive, member)) for member in members]
@@ -217,16 +209,16 @@ def _answered(rows: Sequence[BatchRow], predictor: Predictor) -> Iterator[BatchR
 
 def _check_limits(sizes: Sequence[int]) -> None:
     if not sizes:
-        raise BatchError("no_file", "films, or a .zip of films", "none", "choose some")
+        raise RequestError("no_file", "films, or a .zip of films", "none", "choose some")
     if len(sizes) > MAX_FILMS:
-        raise BatchError(
+        raise RequestError(
             "too_many_files",
             f"at most {MAX_FILMS:,} films at a time",
             f"{len(sizes):,}",
             "read them in parts",
         )
     if sum(sizes) > MAX_BATCH_BYTES:
-        raise BatchError(
+        raise RequestError(
             "batch_too_large",
             f"films of at most {MAX_BATCH_BYTES / 2**30:g} GiB in all",
             f"{sum(sizes) / 2**30:.1f} GiB",

@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from cxr.errors import RequestError
 from cxr.serving import Served, Serving
 from ui import many
-from ui.batch import Batch, BatchError
+from ui.batch import Batch
 from ui.film_tab import told
 from ui.limits import NETWORK
 from ui.part import HIDDEN, Part
@@ -41,7 +42,7 @@ def add_many_tab(serving: Serving, language: gr.Radio) -> Part:
                     pictures.append(many.thumbnail(found.film) if found.film else None)
                     if len(rows) % _TELL_EVERY == 1:
                         yield [None, many.progress(len(rows), len(batch), code), "", ""]
-        except BatchError as error:
+        except RequestError as error:
             raise told(error.code, code) from error
         done = many.Readings(tuple(rows))
         yield [done, many.summary(done, code), many.thumbnails(pictures), many.table(done, code)]

@@ -614,7 +614,7 @@ WORDS: dict[str, dict[Language, str]] = {
         "en": "This DICOM file is damaged or cut short. Export or copy it again.",
         "es": "Este archivo DICOM está dañado o incompleto. Expórtelo o cópielo de nuevo.",
     },
-    # Why many films were not read, by the codes of ui.batch
+    # Why a request cannot be done, by the codes of cxr.errors.RequestRule
     "error.too_many_files": {
         "en": "Too many films at a time. Read them in parts.",
         "es": "Demasiadas radiografías a la vez. Léalas por partes.",
@@ -626,6 +626,14 @@ WORDS: dict[str, dict[Language, str]] = {
     "error.bad_archive": {
         "en": "This .zip is damaged, encrypted or not safe to read. Make it again.",
         "es": "Este .zip está dañado, cifrado o no es seguro leerlo. Créelo de nuevo.",
+    },
+    "error.bad_prevalence": {
+        "en": "A prevalence lies between 0 and 100%, both excluded.",
+        "es": "Una prevalencia está entre el 0 y el 100 %, sin incluirlos.",
+    },
+    "error.no_reference_prevalence": {
+        "en": "This model does not tell which prevalence its probability assumes, so it cannot be adjusted.",
+        "es": "Este modelo no indica qué prevalencia supone su probabilidad, así que no se puede ajustar.",
     },
 }
 
