@@ -7,7 +7,6 @@ Only `cxr.image` knows what a film is: Pillow would fail on DICOM, and flatten 1
 import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 
-
 # To run when the page has loaded. The browser's half of gr.Image lets only files through that the browser calls
 # images, and it calls a DICOM file nothing of the kind; so every other file gets an image's type before it looks.
 TAKE_ANY_FILE = """() => {
