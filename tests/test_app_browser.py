@@ -1,5 +1,6 @@
 """The page in a real browser: Chromium, driven by Playwright. Skips, and says so, where there is none."""
 
+import base64
 import re
 import shutil
 import zipfile
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_files import dicom_bytes
 from fake_model import fake_predictor, phantom_file, served
 from PIL import Image
 
 from cxr.decision import shift_prevalence
 from cxr.image import decode_file
+from cxr.phantom import make_phantom
 from cxr.predictor import Predictor
 from evaluation.operating_point import Explorer
 from evaluation.predictions import read_predictions
@@ -531,3 +534,30 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit: Any, tmp
     for name in wanted:
         assert name in reached, f"{name} is not among {reached}"
     assert any(say("opacity", "en") in name for name in reached)
+
+
+@pytest.mark.parametrize("name", ["film.dcm", "IM0001"])
+@pytest.mark.parametrize("how", ["picked", "dropped"])
+def test_dicom_goes_through_the_same_box(
+    visit: Any, predictor: Predictor, tmp_path: Path, name: str, how: str
+) -> None:
+    film = tmp_path / name
+    film.write_bytes(dicom_bytes(make_phantom(12, "bacterial").pixels))
+    seen = visit()
+    if how == "picked":
+        with seen.page.expect_file_chooser() as chooser:
+            seen.page.locator("#film button").first.click()
+        chooser.value.set_files(film)
+    else:
+        drop = """([name, content]) => {
+          const transfer = new DataTransfer();
+          const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+          transfer.items.add(new File([bytes], name));
+          document.querySelector('#film button').dispatchEvent(
+            new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }"""
+        seen.page.evaluate(drop, [name, base64.b64encode(film.read_bytes()).decode()])
+    seen.page.wait_for_selector("#viewer .film")
+    decision, probability = expected(predictor, film)
+    seen.says(DECISION, decision)
+    seen.says(PROBABILITY, probability)

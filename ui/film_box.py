@@ -19,7 +19,9 @@ TAKE_ANY_FILE = """() => {
     }
     return transfer.files;
   };
-  document.addEventListener('click', (event) => { if (box(event)) input(box(event))?.removeAttribute('accept'); }, true);
+  document.addEventListener('click', (event) => {
+    if (box(event)) input(box(event))?.removeAttribute('accept');
+  }, true);
   document.addEventListener('change', (event) => {
     if (box(event) && event.target.type === 'file') event.target.files = named(event.target.files);
   }, true);
