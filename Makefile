@@ -34,6 +34,9 @@ lint: setup  ## Check style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hub, pull, serve (DEMO="--end" closes the app)
+	PYTHONPATH=. $(PY) tests/hub_demo.py $(DEMO)
+
 train: setup  ## Train into OUT=runs/train on DATA=... (default: the data set on the Hub; ARGS="--epochs 5" for more)
 	$(PY) -m trainer train --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
 

@@ -1,6 +1,8 @@
 """The app: one radiograph in, a decision with its probability and its heat map out; for people and for programs.
 
-    python app.py        serves the model MODEL (a bundle folder or a bare .h5; default: bundles/default)
+    python app.py        serves the model MODEL: a bundle folder, a bare .h5 or hub:OWNER/NAME[@revision]
+                         (default: bundles/default); MODEL_REVISION chooses a Hub revision, and with
+                         MODEL_WATCH_SECONDS a new commit of it takes over between two requests
 
 Wiring only: what is shown stands in `ui`, what is computed in `cxr`.
 """
@@ -14,27 +16,31 @@ from typing import Any
 import gradio as gr
 
 from cxr.bundle import probe_pixels
-from cxr.errors import CxrError
-from cxr.image import MAX_BYTES, from_array
-from cxr.predictor import Predictor, load_model
+from cxr.errors import CxrError, UsageError
+from cxr.image import from_array
+from cxr.model_source import Watch, open_model
+from cxr.predictor import Predictor
+from cxr.serving import Serving
 from ui.api import add_api
-from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, WAITING_ROOM
+from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page
 from ui.text import DEFAULT_LANGUAGE, say
+from ui.tools import use_tools
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
 
 
-def build_app(predictor: Predictor) -> gr.Blocks:
-    """The page and the API of one loaded model; `launch_options` belong to it."""
+def build_app(serving: Serving) -> gr.Blocks:
+    """The page and the API of the model that serves; `launch_options` belong to it."""
     with gr.Blocks(
         title=say("title", DEFAULT_LANGUAGE),
         analytics_enabled=False,
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
-        add_page(app, predictor)
-        add_api(predictor)
+        add_page(app, serving)
+        add_api(serving)
+    use_tools()
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app
 
@@ -43,12 +49,13 @@ def launch_options() -> dict[str, Any]:
     """Looks, limits and privacy, which Gradio takes at launch."""
     return {
         "theme": _theme(),
-        "css_paths": [HERE / "ui" / "style.css"],
-        "max_file_size": MAX_BYTES,
+        "css_paths": [HERE / "ui" / "scale.css", HERE / "ui" / "style.css"],
+        "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": ["api"],
+        "footer_links": [],
+        "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,
     }
@@ -83,17 +90,38 @@ def warm_up(predictor: Predictor) -> None:
     predictor.explain(film)
 
 
+def load_serving() -> Serving:
+    """Load and warm up what the environment names, and watch it if that is asked for. Raises CxrError."""
+    model, revision = os.environ.get("MODEL"), os.environ.get("MODEL_REVISION") or None
+    seconds = _watch_seconds(model)
+    serving = Serving(open_model(model, revision, DEFAULT_MODEL))
+    warm_up(serving.now.predictor)
+    if model and seconds:
+        Watch(serving, model, revision, prepare=warm_up).start(seconds)
+    return serving
+
+
+def _watch_seconds(model: str | None) -> float | None:
+    text = os.environ.get("MODEL_WATCH_SECONDS")
+    if not text:
+        return None
+    if not (text.isdecimal() and int(text) > 0):
+        raise UsageError("MODEL_WATCH_SECONDS to be whole seconds", repr(text), "for example 300")
+    if not (model or "").startswith("hub:"):
+        raise UsageError("MODEL_WATCH_SECONDS with a hub: MODEL", repr(model), "leave it out")
+    return float(text)
+
+
 def main() -> int:
     """Load MODEL, warm it up and serve it."""
     try:
-        predictor = load_model(os.environ.get("MODEL") or str(DEFAULT_MODEL))
+        serving = load_serving()
     except CxrError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    warm_up(predictor)
     # A stopped container ends as Ctrl-C does: by closing the server, which deletes what was uploaded.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build_app(predictor).launch(**launch_options())
+    build_app(serving).launch(**launch_options())
     return 0
 
 

@@ -29,6 +29,14 @@ MAX_PROBABILITY_DIFFERENCE = 1e-5
 MAX_EVIDENCE_DIFFERENCE = 1e-4
 """What an export may differ from model.h5: absolute; as a share of the largest evidence, where that is above 1."""
 RENEW_EXPORT = "run python -m trainer export on the bundle"
+_FOR_THE_RECORD = (
+    "README.md",
+    "history.csv",
+    "manifest.csv",
+    "recipe.json",
+    "validation_predictions.csv",
+    "plots/",
+)
 
 
 class _Strict(BaseModel):
@@ -131,8 +139,16 @@ def probe_pixels(size: int) -> ModelPixels:
     return ((x * 3 + y * 2 + (x * y) // 16 + 64 * ((x // 16 + y // 16) % 2)) % 256).astype(np.uint8)
 
 
-def load_bundle(folder: Path) -> Bundle:
+def is_for_the_record(name: str) -> bool:
+    """Whether a file of a bundle is for people alone, so that a model serves without it."""
+    return any(name == part or (part.endswith("/") and name.startswith(part)) for part in _FOR_THE_RECORD)
+
+
+def load_bundle(folder: Path, whole: bool = True) -> Bundle:
     """Load and verify a bundle folder.
+
+    whole: every listed file must be there. A pulled snapshot is not whole: what is for the record may be missing
+    from it; all that serving needs must be there, and what is there must be as it is listed.
 
     Raises BundleError, naming what was expected and what was found, where the folder is no bundle, its schema is
     unknown, a file is missing, altered or not listed, or its classes are not ours.
@@ -144,8 +160,15 @@ def load_bundle(folder: Path) -> Bundle:
             f"{list(description.classes)} with {description.positive_class} in {folder.name}",
             "use a bundle that this trainer wrote",
         )
-    _check_files(folder, description.sha256)
+    _check_files(folder, _expected_files(folder, description.sha256, whole))
     return Bundle(folder, description)
+
+
+def altered_files(folder: Path) -> list[str]:
+    """The files of a bundle folder that are there and not as they are listed. Raises BundleError for no bundle."""
+    listed = _read_description(folder).sha256
+    present = {name: folder / name for name in listed if _stays_inside(name) and (folder / name).is_file()}
+    return [name for name, path in present.items() if sha256_of_file(path) != listed[name]]
 
 
 def write_description(folder: Path, fields: Mapping[str, Any]) -> BundleDescription:
@@ -207,12 +230,24 @@ def _hash_files(folder: Path) -> dict[str, str]:
     return {name: sha256_of_file(path) for name, path in names.items() if name != DESCRIPTION}
 
 
+def _expected_files(folder: Path, listed: Mapping[str, str], whole: bool) -> dict[str, str]:
+    return {
+        name: sha256
+        for name, sha256 in listed.items()
+        if whole or not is_for_the_record(name) or (folder / name).exists()
+    }
+
+
+def _stays_inside(name: str) -> bool:
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
 def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
     if MODEL_FILE not in listed:
         raise BundleError(f"a sha256 for {MODEL_FILE}", "none", "restore the bundle")
     for name, expected in listed.items():
         path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if not _stays_inside(name):
             raise BundleError("file names inside the bundle", repr(name), "do not use this bundle")
         if name == EXPORT_FILE:  # see read_export
             continue

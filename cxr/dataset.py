@@ -9,10 +9,11 @@ import csv
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
+from cxr.dicom import is_dicom
 from cxr.errors import DataError
 from cxr.files import write_text
 from cxr.image import SUFFIXES
@@ -63,13 +64,18 @@ def describe(path: str, split: str, label: str) -> Film:
     return Film(path, split, label, "", f"film:{path}")
 
 
-def find_films(paths: Iterable[str]) -> tuple[list[Film], Counter[str]]:
+def find_films(
+    paths: Iterable[str], begins: Callable[[str], bytes] = lambda path: b""
+) -> tuple[list[Film], Counter[str]]:
     """The films among the paths of a tree (with "/"), and how many other files were passed over, by suffix.
+
+    begins: gives the first bytes of a file. It is asked where the name has no suffix, or ends as a DICOM UID does:
+    such a file is a film if it is DICOM.
 
     The layout is looked for at any depth, since Kaggle's archive nests a folder chest_xray; where several places
     hold it, the one nearest to the top counts. Raises DataError where there is none.
     """
-    visible = sorted(path for path in paths if not _is_clutter(path))
+    visible = sorted(path for path in paths if not is_clutter(path))
     root, split_level = _find_layout(visible)
     films: list[Film] = []
     passed_over: Counter[str] = Counter()
@@ -77,14 +83,17 @@ def find_films(paths: Iterable[str]) -> tuple[list[Film], Counter[str]]:
         parts = PurePosixPath(path).parts[len(root) :]
         if PurePosixPath(path).parts[: len(root)] != root or not _is_in_layout(parts, split_level):
             continue
-        if PurePosixPath(path).suffix.lower() in SUFFIXES:
+        suffix = PurePosixPath(path).suffix.lower()
+        unnamed = not suffix.strip(".0123456789")
+        if suffix in SUFFIXES or (unnamed and is_dicom(begins(path))):
             films.append(describe(path, parts[0] if split_level else BARE_SPLIT, parts[split_level]))
         else:
             passed_over[PurePosixPath(path).suffix or "(no suffix)"] += 1
     return films, passed_over
 
 
-def _is_clutter(path: str) -> bool:
+def is_clutter(path: str) -> bool:
+    """True for what operating systems leave in folders and archives: hidden files, __MACOSX, Thumbs.db."""
     parts = PurePosixPath(path).parts
     return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1] == "Thumbs.db"
 

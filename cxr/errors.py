@@ -2,22 +2,51 @@
 
     CxrError
     ├── UsageError       a command or a call was given settings that cannot work
+    │   └── RequestError a request to the app cannot be done
     ├── ImageError       a file is not an image that we can read as one radiograph
     ├── DataError        a data set is missing, broken, or laid out otherwise than described
     ├── BundleError      a bundle or a model file is missing, altered, or of another kind than expected
+    ├── HubError         the Hub does not give or take what was asked of it
     └── TrainingError    a training run cannot go on
 
 Every message names the rule, what was received, and what to do next, and never a folder of the machine that it
 came from: front ends show it as it is. `code` is stable, for programs.
 """
 
+from typing import Literal
+
 from pydantic import ValidationError
+
+ImageRule = Literal[
+    "unreadable_file",
+    "empty_file",
+    "too_many_bytes",
+    "not_an_image",
+    "damaged_image",
+    "too_many_pixels",
+    "too_small",
+    "multi_frame",
+    "colour_16_bit",
+    "float_range",
+    "beyond_16_bit",
+    "dicom_no_image",
+    "dicom_colour",
+    "dicom_encoding",
+    "dicom_damaged",
+]
+"""The rules of decoding, each by its stable code."""
+
+
+RequestRule = Literal[
+    "no_file", "too_many_files", "batch_too_large", "bad_archive", "bad_prevalence", "no_reference_prevalence"
+]
+"""The rules of a request to the app, each by its stable code."""
 
 
 class CxrError(Exception):
     """Base class: one clear line built from the rule, what was received, and the next step."""
 
-    code = "error"
+    code: str = "error"
 
     def __init__(self, expected: str, received: str, hint: str) -> None:
         self.expected = expected
@@ -33,9 +62,23 @@ class UsageError(CxrError):
 
 
 class ImageError(CxrError):
-    """A file is not an image that we can read as one radiograph."""
+    """A file is not an image that we can read as one radiograph. `code` names the rule that it breaks."""
 
-    code = "unreadable_image"
+    code: ImageRule
+
+    def __init__(self, code: ImageRule, expected: str, received: str, hint: str) -> None:
+        super().__init__(expected, received, hint)
+        self.code = code
+
+
+class RequestError(UsageError):
+    """What a caller asks for cannot be done: no file, too many of them, an impossible prevalence. `code` is stable."""
+
+    code: RequestRule
+
+    def __init__(self, code: RequestRule, expected: str, received: str, hint: str) -> None:
+        super().__init__(expected, received, hint)
+        self.code = code
 
 
 class DataError(CxrError):
@@ -48,6 +91,12 @@ class BundleError(CxrError):
     """A bundle or a model file is missing, altered, or of another kind than expected."""
 
     code = "bad_bundle"
+
+
+class HubError(CxrError):
+    """The Hub does not give or take what was asked of it."""
+
+    code = "hub"
 
 
 class TrainingError(CxrError):

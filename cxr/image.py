@@ -1,4 +1,4 @@
-"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF and WebP; no TensorFlow.
+"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF, WebP and DICOM (`cxr.dicom`); no TensorFlow.
 
 Bit depth is handled by rule, never by saturation:
 
@@ -14,18 +14,19 @@ Bit depth is handled by rule, never by saturation:
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from cxr.dicom import DicomFilm, is_dicom, read_dicom
 from cxr.errors import ImageError
 from cxr.types import GrayPixels
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".dcm", ".dicom"})
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 32
@@ -88,29 +89,42 @@ class GrayImage:
         return table[self.pixels]
 
 
-def decode_file(path: Path) -> GrayImage:
-    """Decode the radiograph in a file; errors as in `decode`, a file that cannot be opened included."""
+def decode_file(path: Path, name: str | None = None) -> GrayImage:
+    """Decode the radiograph in a file; errors as in `decode`, a file that cannot be opened included.
+
+    name: what messages call the file, unless by its own name.
+    """
+    name = path.name if name is None else name
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(
-            "a file that can be read", f"{path.name} ({error.strerror})", "check its path and permissions"
+            "unreadable_file",
+            "a file that can be read",
+            f"{name} ({error.strerror})",
+            "check its path and permissions",
         ) from error
-    return decode(content, name=path.name)
+    return decode(content, name)
 
 
 def decode(content: bytes, name: str = "the file") -> GrayImage:
-    """Decode one radiograph from the bytes of a JPEG, PNG, TIFF or WebP file.
+    """Decode one radiograph from the bytes of a JPEG, PNG, TIFF, WebP or DICOM file, told apart by their content.
 
     Raises ImageError where the bytes are no such file, are damaged or cut short, hold several frames, are smaller
     than 32 pixels on a side, or larger than 64 million pixels or 64 MiB. `name` is for its message only.
     """
+    if not content:
+        raise ImageError("empty_file", "an image file", f"{name}, which is empty", "export or copy it again")
     if len(content) > MAX_BYTES:
         raise ImageError(
+            "too_many_bytes",
             f"a file of at most {MAX_BYTES // 2**20} MiB",
-            f"{name} with {len(content) / 2**20:.0f} MiB",
+            f"{name} with more",
             "export the radiograph at a lower resolution",
         )
+    if is_dicom(content):
+        return _from_dicom(read_dicom(content, name, _check_size))
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_geometry(opened, name)
@@ -118,15 +132,19 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
             return _to_gray(opened, name)
     except UnidentifiedImageError as error:
         raise ImageError(
-            "a JPEG, PNG, TIFF or WebP image",
-            f"{name}, which is none of them or damaged" if content else f"{name}, which is empty",
+            "not_an_image",
+            "a JPEG, PNG, TIFF, WebP or DICOM image",
+            f"{name}, which is none of them or damaged",
             "export the radiograph as PNG or JPEG",
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_large(name, "many more") from error
     except _BROKEN as error:
         raise ImageError(
-            "an undamaged image file", f"{name} ({error})", "export or copy the file again"
+            "damaged_image",
+            "an undamaged image file",
+            f"{name} ({error})",
+            "export or copy the file again",
         ) from error
 
 
@@ -148,22 +166,36 @@ def from_array(
 
 
 def _check_geometry(opened: Image.Image, name: str) -> None:
-    width, height = opened.size
+    _check_size(*opened.size, name)
+    # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
+    if getattr(opened, "is_animated", False):
+        raise ImageError(
+            "multi_frame", "a single image", f"{name} with several frames", "export one frame as PNG or JPEG"
+        )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width} x {height}")
     if min(width, height) < MIN_SIDE:
         raise ImageError(
+            "too_small",
             f"at least {MIN_SIDE} pixels on each side",
             f"{name} with {width} x {height}",
             "use the original radiograph, not a thumbnail",
         )
-    # Not n_frames: counting the frames of a TIFF made to hold very many takes very long.
-    if getattr(opened, "is_animated", False):
-        raise ImageError("a single image", f"{name} with several frames", "export one frame as PNG or JPEG")
+
+
+def _from_dicom(film: DicomFilm) -> GrayImage:
+    shown = from_array(film.values, ("white_is_zero",) if film.inverted else (), white_is_zero=film.inverted)
+    if film.padding is None:
+        return shown
+    return replace(shown, pixels=np.where(film.padding, shown.pixels.dtype.type(0), shown.pixels))
 
 
 def _too_large(name: str, pixels: str) -> ImageError:
     return ImageError(
+        "too_many_pixels",
         f"at most {MAX_PIXELS // 10**6} million pixels",
         f"{name} with {pixels}",
         "export the radiograph at a lower resolution",
@@ -191,6 +223,7 @@ def _refuse_deep_colour(opened: Image.Image, name: str) -> None:
     layout = str(getattr(opened, "tile", ""))
     if opened.mode in ("RGB", "RGBA", "RGBX", "LA", "CMYK") and ";16" in layout:
         raise ImageError(
+            "colour_16_bit",
             "16-bit films with one gray channel and no transparency",
             f"{name} with several",
             "export it as gray",
@@ -202,11 +235,15 @@ def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
             raise ImageError(
-                "floating-point pixels in [0, 1]", f"{name} with others", "export it as 16-bit PNG"
+                "float_range",
+                "floating-point pixels in [0, 1]",
+                f"{name} with others",
+                "export it as 16-bit PNG",
             )
         return np.round(values * 65535).astype(np.uint16)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(
+            "beyond_16_bit",
             "integer pixels of at most 16 bits",
             f"{name} with values from {values.min()} to {values.max()}",
             "export it as 16-bit PNG",

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from cxr.bundle import NetworkSpec
 from cxr.errors import BundleError
+from cxr.foreign import require_plain_layers
 from cxr.networks import build_network
 from cxr.predictor import Outputs
 from cxr.types import EvidenceMap, InputBatch
@@ -38,8 +39,8 @@ class KerasBackend:
 
     @classmethod
     def from_whole_model(cls, path: Path) -> "KerasBackend":
-        """Load a bare .h5 in Keras's safe mode, without its optimizer."""
-        _check_hdf5(path)
+        """Load a bare .h5 of plain layers in Keras's safe mode, without its optimizer."""
+        require_plain_layers(path)
         try:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -21,6 +21,7 @@ from cxr.bundle import Bundle, load_bundle, probe_pixels
 from cxr.decision import DecisionSpec, Label
 from cxr.errors import BundleError, UsageError
 from cxr.files import sha256_of_file
+from cxr.foreign import is_of_the_originals_kind
 from cxr.gate import Assessment, InputGate, load_gate
 from cxr.image import GrayImage
 from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
@@ -122,12 +123,15 @@ class Predictor:
         self.gate = gate
 
     @classmethod
-    def from_bundle(cls, folder: Path, source: str | None = None, revision: str = "") -> "Predictor":
-        """Load a bundle folder, verify it, and check its golden probe. Raises BundleError.
+    def from_bundle(
+        cls, folder: Path, source: str | None = None, revision: str = "", whole: bool = True
+    ) -> "Predictor":
+        """Load a bundle folder, verify it (`whole` as for load_bundle), and check its golden probe.
 
         Served from model.onnx; where that is missing or does not verify, Keras computes model.h5, and why is logged.
+        Raises BundleError.
         """
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, whole)
         described = bundle.description
         identity = ModelIdentity(source or folder.name, revision, described.version, bundle.model_sha256)
         gate = load_gate(bundle.folder / described.input_gate.file) if described.input_gate else None
@@ -148,17 +152,25 @@ class Predictor:
         )
 
     @classmethod
-    def from_h5(cls, path: Path) -> "Predictor":
-        """Load a bare .h5 such as the original's: input as the original's, threshold 0.5, uncalibrated.
+    def from_h5(cls, path: Path, preprocess: PreprocessSpec | None = None) -> "Predictor":
+        """Load a bare .h5: threshold 0.5, uncalibrated.
+
+        preprocess: how its films are to be read; None only for the original's kind of network, whose way is known.
 
         It is exported once and the export kept for the next time (`cxr.export_cache`). Raises BundleError where
         the file is not a Keras model of one grayscale square input and one probability.
         """
+        if preprocess is None and not is_of_the_originals_kind(path):
+            raise BundleError(
+                "the preprocessing of a .h5 that is not of the original's kind",
+                f"{path.name} without",
+                'state it, for example MODEL_PREPROCESS=\'{"size": 224, "resample": "bilinear"}\'',
+            )
         sha256 = sha256_of_file(path)
         content = export_cache.find(sha256)
         backend = _onnx(content) if content is not None else _exported(path, sha256)
         identity = ModelIdentity(path.name, "", "", sha256)
-        return cls(backend, seed_preprocess(backend.size), bare_decision(), identity)
+        return cls(backend, preprocess or seed_preprocess(backend.size), bare_decision(), identity)
 
     def pixels(self, image: GrayImage) -> ModelPixels:
         """The model's input for one radiograph, uint8 (size, size)."""
@@ -304,13 +316,16 @@ def seed_preprocess(size: int = 150) -> PreprocessSpec:
     return PreprocessSpec(size=size, resample="nearest")
 
 
-def load_model(model: str) -> Predictor:
-    """Load MODEL: a bundle folder or a bare .h5 file. Raises UsageError if it is neither, else BundleError."""
+def load_model(model: str, preprocess: PreprocessSpec | None = None) -> Predictor:
+    """Load MODEL: a bundle folder or a bare .h5 file, which may need its preprocessing stated (Predictor.from_h5).
+
+    Raises UsageError if it is neither, else BundleError.
+    """
     path = Path(model)
     if path.is_dir():
         return Predictor.from_bundle(path)
     if path.is_file() and path.suffix in (".h5", ".hdf5"):
-        return Predictor.from_h5(path)
+        return Predictor.from_h5(path, preprocess)
     raise UsageError(
         "MODEL to be a bundle folder or a bare .h5 file", repr(model), "check the path, or train one first"
     )

@@ -6,37 +6,23 @@ hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
 phantom[:N]            N synthetic radiographs (default 1200)
 """
 
-import lzma
 import re
-import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from cxr import phantom
+from cxr.archive import Archive
 from cxr.dataset import Film, describe, find_films
+from cxr.dicom import PEEK
 from cxr.errors import DataError, UsageError
-from cxr.image import MAX_BYTES
 from cxr.types import CLASSES
 
 DEFAULT_HUB_DATA = "hub:hf-vision/chest-xray-pneumonia"
 DEFAULT_PHANTOMS = 1200
-_MAX_ZIP_FILES = 200_000
 _HUB_FORM = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _HUB_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
-# What zipfile and its decompressors raise on a damaged or encrypted archive.
-_BROKEN_ZIP = (
-    zipfile.BadZipFile,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    zlib.error,
-    lzma.LZMAError,
-)
 
 
 @dataclass(frozen=True)
@@ -82,8 +68,15 @@ class FolderSource:
     def __init__(self, root: Path) -> None:
         self._root = root
         paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        self.films, passed_over = find_films(paths)
+        self.films, passed_over = find_films(paths, self._begins)
         self.identity = DataIdentity(root.resolve().name, notes=_notes(passed_over))
+
+    def _begins(self, path: str) -> bytes:
+        try:
+            with (self._root / path).open("rb") as stream:
+                return stream.read(PEEK)
+        except OSError as error:
+            raise DataError("a file that can be read", f"{path} ({error.strerror})", "check it") from error
 
     def read(self, film: Film) -> bytes:
         try:
@@ -98,29 +91,13 @@ class ZipSource:
     """A .zip, read in place. Names that lead outside and members that swell are refused before anything is read."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._archive = zipfile.ZipFile(path)
-            members = [member for member in self._archive.infolist() if not member.is_dir()]
-        except _BROKEN_ZIP as error:
-            raise DataError(
-                "DATA to be a folder or a whole .zip",
-                f"{path.name} ({_reason(error)})",
-                "download or copy the archive again",
-            ) from error
-        _refuse_unsafe(members, path.name)
-        self.films, passed_over = find_films(member.filename for member in members)
+        self._archive = Archive(path, "DATA to be a folder or a whole .zip")
+        names = (member.filename for member in self._archive.members)
+        self.films, passed_over = find_films(names, lambda name: self._archive.read(name, PEEK))
         self.identity = DataIdentity(path.name, notes=_notes(passed_over))
 
     def read(self, film: Film) -> bytes:
-        try:
-            with self._archive.open(film.path) as stream:
-                return stream.read(MAX_BYTES + 1)
-        except _BROKEN_ZIP as error:
-            raise DataError(
-                "an undamaged, unencrypted .zip",
-                f"{film.path} in it ({_reason(error)})",
-                "make the archive again",
-            ) from error
+        return self._archive.read(film.path)
 
 
 class PhantomSource:
@@ -242,26 +219,7 @@ def _notes(passed_over: Counter[str]) -> tuple[str, ...]:
     if not passed_over:
         return ()
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in passed_over.most_common())
-    return (f"files passed over because they are no JPEG, PNG, TIFF or WebP by name: {kinds}",)
-
-
-def _refuse_unsafe(members: list[zipfile.ZipInfo], name: str) -> None:
-    if len(members) > _MAX_ZIP_FILES:
-        raise DataError(f"at most {_MAX_ZIP_FILES:,} files in a .zip", f"{len(members):,}", "split it")
-    for member in members:
-        place = PurePosixPath(member.filename.replace("\\", "/"))
-        if place.is_absolute() or ".." in place.parts or re.match(r"[A-Za-z]:", member.filename):
-            raise DataError(
-                "file names that stay inside the .zip",
-                f"{member.filename!r} in {name}",
-                "do not use this archive",
-            )
-        if member.file_size > MAX_BYTES and member.compress_size * 100 < member.file_size:
-            raise DataError(
-                f"files of at most {MAX_BYTES // 2**20} MiB in a .zip",
-                f"{member.filename!r}, which would swell to {member.file_size / 2**20:.0f} MiB",
-                "do not use this archive",
-            )
+    return (f"files passed over because they are no JPEG, PNG, TIFF, WebP or DICOM by name: {kinds}",)
 
 
 def _phantom_count(data: str) -> int:

@@ -13,7 +13,7 @@ class RunConfig:
     """Score labelled radiographs with a model; write predictions, figures, plots and a report."""
 
     model: str
-    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
+    """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
     out: Path
     """Folder for the results; it must be new or empty."""
     data: str = DEFAULT_HUB_DATA
@@ -22,6 +22,8 @@ class RunConfig:
     """Split to evaluate. A data set without splits is evaluated as a whole."""
     skip_unreadable: bool = False
     """Leave unreadable files out, in place of stopping."""
+    audit: bool = True
+    """Look for shortcuts and check the maps too; a minute's work, and a part of it needs TensorFlow."""
     resamples: int = 2000
     """Bootstrap resamples for the intervals; 0 leaves the intervals out."""
     seed: int = 0
@@ -35,7 +37,7 @@ class ScoreConfig:
     """Answer for unlabelled radiographs; append one row a file to a CSV. Run again, it goes on where it stopped."""
 
     model: str
-    """MODEL: a bundle folder, or a bare .h5 such as the original's mejor_modelo.h5."""
+    """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
     files: str
     """A folder, whose images are taken at any depth, or a glob such as 'films/**/*.png', or one file."""
     out: Path

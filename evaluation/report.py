@@ -83,6 +83,7 @@ def write_report(
         _subgroups(metrics),
         _plots(plots_folder),
         _worst_errors(context["worst_errors"], metrics),
+        *_audit(metrics),
         _method(metrics),
     ]
     write_text(path, _page(metrics, "\n".join(section for section in sections if section)))
@@ -240,6 +241,88 @@ def _worst_errors(errors: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any
 
 def _truth(row: Mapping[str, Any]) -> str:
     return f"{row['label']} ({row['subtype']})" if row["subtype"] else str(row["label"])
+
+
+VIEW_NAMES = {
+    "as_is": "the films as they are",
+    "mirrored": "mirrored left to right",
+    "border_blanked": "outer tenth blanked",
+    "outside_lungs_greyed": "all outside the lungs' region greyed",
+    "lungs_greyed": "the lungs' region greyed",
+    "blurred": "blurred by one pixel",
+}
+BASELINE_NAMES = {
+    "exposure_and_sharpness": "16 numbers of exposure and sharpness",
+    "geometry": "width, height and aspect ratio of the file",
+}
+POINTED_NAMES = {
+    "planted_in_normal_films": "opacity planted in a normal film",
+    "phantoms": "phantoms with an opacity",
+}
+
+
+def _audit(metrics: Mapping[str, Any]) -> list[str]:
+    """The sections of the audit, where there was one."""
+    found = metrics.get("audit")
+    return [_shortcuts(found), _maps(found["maps"])] if found else []
+
+
+def _shortcuts(found: Mapping[str, Any]) -> str:
+    """What the label can be told by without lungs, and what the model makes of films that lack something."""
+    columns = {"roc_auc": "ROC AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+    table = _plain_table(
+        "The model on changed films, at its own threshold",
+        ["Films", *columns.values()],
+        [
+            [VIEW_NAMES[name], *(_plain(figures[key]) for key in columns)]
+            for name, figures in found["views"].items()
+        ],
+    )
+    lines = [
+        f"Boosted trees on {BASELINE_NAMES[name]}, fitted on the train split, reach an AUC of {auc:.3f} here: "
+        "what a model without anatomy reaches is there for this model to use, too."
+        for name, auc in found["baselines"].items()
+        if auc is not None
+    ]
+    lines.append("With the lungs' region greyed, an AUC well above 0.5 is made of what surrounds the lungs.")
+    return _section("Shortcut audit", "\n".join([table, *(f"<p>{escape(line)}</p>" for line in lines)]))
+
+
+def _maps(maps: Mapping[str, Any]) -> str:
+    """Whether the evidence map shows what was planted, and goes with the weights."""
+    columns = {
+        "hit_rate": "Peak on the opacity",
+        "chance": "By chance",
+        "called": "Called PNEUMONIA",
+        "hit_rate_where_called": "Peak on it, of those",
+    }
+    table = _plain_table(
+        "The pointing game: is the map's highest place on the opacity, give or take half a cell?",
+        ["Films", "n", *columns.values()],
+        [
+            [name, f"{maps[key]['n']:,}", *(_plain(maps[key][figure]) for figure in columns)]
+            for key, name in POINTED_NAMES.items()
+        ],
+    )
+    body, randomised = table, maps["randomised_weights"]
+    if randomised:
+        line = (
+            "Maps of the same network with random weights correlate with these by "
+            f"{_plain(randomised['correlation'])} (mean of absolute values over {randomised['n']:,} films)."
+        )
+        body += f"\n<p>{escape(line)}</p>"
+    return _section("Do the maps show it?", body)
+
+
+def _plain_table(caption: str, head: list[str], rows: list[list[str]]) -> str:
+    """A table whose cells are numbers, but for the first column."""
+    numbers = tuple(range(1, len(head)))
+    body = "\n".join(_row(row, "td", numbers) for row in rows)
+    return _table(caption, _row(head, "th", numbers), body)
+
+
+def _plain(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _method(metrics: Mapping[str, Any]) -> str:

@@ -9,8 +9,10 @@ from cxr.dataset import BARE_SPLIT, Film
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.loading import LoadedFilms, load_films
-from cxr.predictor import Predictor, load_model
+from cxr.model_source import open_model
+from cxr.predictor import Predictor
 from cxr.sources import DataIdentity, FilmSource, open_data
+from evaluation.audit import audit
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
@@ -32,11 +34,12 @@ def run(config: RunConfig) -> dict[str, Any]:
         raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
     source = open_data(config.data)
     split, films = choose_films(source.films, config.split)
-    predictor = load_model(config.model)
+    predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
+    found = _audit(config, source, split, predictor, loaded) if config.audit else None
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(
-            folder, predictor, loaded, identity, split, config.resamples, config.seed
+            folder, predictor, loaded, identity, split, config.resamples, config.seed, audit=found
         )
         rows = read_predictions(folder / "predictions.csv")
         context = {
@@ -61,12 +64,13 @@ def evaluate_and_write(
     seed: int = 0,
     history: History | None = None,
     show_films: bool = True,
+    audit: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score films, fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
 
     loaded: films through `predictor.preprocess`; history: one mapping an epoch, for the training curves;
-    show_films: whether the sample grid, which shows the films themselves, is drawn. Raises DataError for no
-    films.
+    show_films: whether the sample grid, which shows the films themselves, is drawn; audit: what evaluation.audit
+    found. Raises DataError for no films.
     """
     rows = score_films(predictor, loaded)
     metrics = {
@@ -79,11 +83,22 @@ def evaluate_and_write(
         },
         "decision": predictor.decision.model_dump(mode="json"),
         **evaluate(rows, predictor.decision.threshold, resamples, seed),
+        **({"audit": audit} if audit else {}),
     }
     write_predictions(folder / "predictions.csv", rows)
     write_json(folder / "metrics.json", metrics)
     write_plots(folder / "plots", rows, loaded.pixels if show_films else None, metrics, history)
     return metrics
+
+
+def _audit(
+    config: RunConfig, source: FilmSource, split: str, predictor: Predictor, loaded: LoadedFilms
+) -> dict[str, Any]:
+    """The audit, with baselines where the data has a train split other than the one that is evaluated."""
+    train = [film for film in source.films if film.split == "train" != split]
+    fitted_on = load_films(source, train, predictor.preprocess, config.skip_unreadable)[0] if train else None
+    network = predictor.bundle.description.network if predictor.bundle else None
+    return audit(predictor, loaded, fitted_on, source, network, config.seed)
 
 
 def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:

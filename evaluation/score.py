@@ -21,7 +21,8 @@ from tqdm import tqdm
 from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
 from cxr.image import MAX_BYTES, SUFFIXES, GrayImage, decode
-from cxr.predictor import Prediction, Predictor, load_model
+from cxr.model_source import open_model
+from cxr.predictor import Prediction, Predictor
 from evaluation.config import ScoreConfig
 
 CHUNK = 16
@@ -58,7 +59,7 @@ def score(config: ScoreConfig) -> Counter[str]:
     cannot be read as one radiograph are rows with an error.
     """
     total = _count(config.files)
-    predictor = load_model(config.model)
+    predictor = open_model(config.model).predictor
     counts: Counter[str] = Counter()
     with Answers(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         wanted = (path for path in find_files(config.files) if answers.claim(path))
@@ -155,7 +156,10 @@ def _read(path: Path) -> GrayImage:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(
-            "a file that can be read", f"{path.name} ({error.strerror})", "check its permissions"
+            "unreadable_file",
+            "a file that can be read",
+            f"{path.name} ({error.strerror})",
+            "check its permissions",
         ) from error
     return decode(content, name=path.name)
 

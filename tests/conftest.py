@@ -24,3 +24,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle of a tiny network, for the Hub's tests; TensorFlow is imported here."""
+    from hub_kit import train_small
+
+    return train_small(tmp_path_factory.mktemp("small"))

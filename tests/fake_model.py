@@ -5,10 +5,12 @@ python tests/fake_model.py FOLDER serves the app with it until its standard inpu
 
 import csv
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,11 @@ from PIL import Image
 from cxr.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
 from cxr.decision import DecisionSpec
 from cxr.files import write_json
+from cxr.image import GrayImage
 from cxr.phantom import make_phantom
-from cxr.predictor import ModelIdentity, Outputs, Predictor
+from cxr.predictor import Explanation, ModelIdentity, Outputs, Prediction, Predictor
 from cxr.preprocess import PreprocessSpec
+from cxr.serving import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
 
 SIZE = 64
@@ -42,10 +46,29 @@ class BrightnessBackend:
         return Outputs(logits, logits[:, None].astype(np.float32)), maps.astype(np.float32)
 
 
+class FakePredictor(Predictor):
+    """Refuses films that are black all over, as an input gate does."""
+
+    def predict_many(self, images: Sequence[GrayImage]) -> list[Prediction]:
+        found = super().predict_many(images)
+        return [_gated(prediction, image) for prediction, image in zip(found, images, strict=True)]
+
+    def explain(self, image: GrayImage) -> Explanation:
+        found = super().explain(image)
+        return Explanation(_gated(found.prediction, image), found.evidence)
+
+
+def _gated(prediction: Prediction, image: GrayImage) -> Prediction:
+    if image.pixels.any():
+        return prediction
+    return replace(prediction, label=None, accepted=False, warnings=(*prediction.warnings, "blank"))
+
+
 def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:
     """A predictor with a bundle that has a gallery of phantoms and made-up figures."""
     _write_gallery(folder / "examples", gallery)
     write_json(folder / "metrics.json", _figures())
+    _write_predictions(folder / "predictions.csv")
     preprocess = PreprocessSpec(size=SIZE, resample="bilinear")
     decision = DecisionSpec(
         temperature=1.4, threshold=0.61, rule="made up", uncertain_band=(0.4, 0.7), reference_prevalence=0.5
@@ -61,7 +84,7 @@ def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) ->
         sha256={"model.h5": "0123456789abcdef" * 4},
     )
     identity = ModelIdentity("fake", "", "0.0.1", description.sha256["model.h5"])
-    return Predictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
+    return FakePredictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
 
 
 def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
@@ -71,14 +94,14 @@ def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, **environment: str) -> Iterator[str]:
     """The address of the app, served with the fake model from a process of its own.
 
     Of its own, because here every warning is an error, and Gradio's queue does not outlive an error.
     """
     with subprocess.Popen(
         [sys.executable, __file__, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -86,9 +109,10 @@ def served(folder: Path) -> Iterator[str]:
         assert process.stdin
         assert process.stdout
         try:
-            address = process.stdout.readline().strip()
-            assert address.startswith("http"), "the app did not start"
-            yield address
+            # Gradio tells of its MCP server first, quiet or not.
+            address = next((line for line in process.stdout if line.startswith("http")), "")
+            assert address, "the app did not start"
+            yield address.strip()
         finally:
             process.stdin.close()
             process.wait(timeout=20)
@@ -97,8 +121,15 @@ def served(folder: Path) -> Iterator[str]:
 def _serve(folder: Path) -> None:
     import app  # here: the fake model itself needs no Gradio
 
-    blocks = app.build_app(fake_predictor(folder))
-    _, address, _ = blocks.launch(**app.launch_options(), prevent_thread_lock=True, quiet=True)
+    if keep := os.environ.get("TEST_KEEP_SECONDS"):
+        app.KEEP_SECONDS = app.CLEAN_EVERY_SECONDS = int(keep)
+    blocks = app.build_app(Serving(Served(fake_predictor(folder))))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, address, _ = blocks.launch(
+        **app.launch_options(), server_port=port, prevent_thread_lock=True, quiet=True
+    )
     print(address, flush=True)
     sys.stdin.read()
     blocks.close(verbose=False)
@@ -114,6 +145,18 @@ def _write_gallery(folder: Path, count: int) -> None:
             name = f"phantom-{seed}.png"
             phantom_file(folder / name, seed, subtype)
             writer.writerow((name, "NORMAL" if subtype == "normal" else "PNEUMONIA", "0.5", _PHANTOM))
+
+
+def _write_predictions(path: Path) -> None:
+    """Made-up held-out answers, two films a patient."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("file", "patient", "label", "subtype", "probability", "decision"))
+        for film in range(80):
+            ill = film % 5 > 1
+            probability = (film * 37 % 80) / 100 + (0.2 if ill else 0.0)
+            label = "PNEUMONIA" if ill else "NORMAL"
+            writer.writerow((f"{film}.png", f"p{film // 2}", label, "", probability, "NORMAL"))
 
 
 def _figures() -> dict[str, object]:

@@ -1,9 +1,12 @@
-"""Opens hub: data in a process of its own, since the Hub's clients read their environment when they are imported.
+"""Works with a Hub in a process of its own, since the Hub's clients read their environment when they are imported.
 
-Reads one JSON request a line, writes one JSON answer a line.
+Reads one JSON request a line, writes one JSON answer a line. A request opens hub: data, or runs python -m trainer.
 """
 
+import contextlib
+import io
 import json
+import os
 import sys
 from typing import Any
 
@@ -14,7 +17,7 @@ from cxr.files import sha256_of
 from cxr.sources import open_data
 
 
-def answer(data: str, endpoint: str) -> dict[str, Any]:
+def opened(data: str, endpoint: str) -> dict[str, Any]:
     """The films of DATA with the hash of their bytes, or the error that a command would show."""
     huggingface_hub.constants.ENDPOINT = endpoint
     try:
@@ -33,6 +36,20 @@ def answer(data: str, endpoint: str) -> dict[str, Any]:
     }
 
 
+def command(argv: list[str], token: str) -> dict[str, Any]:
+    """Exit code and output of python -m trainer with a token; "" is none."""
+    from trainer.__main__ import main
+
+    os.environ["HF_TOKEN"] = token
+    sys.argv = ["python -m trainer", *argv]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main()
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(answer(**json.loads(line))), flush=True)
+        request = json.loads(line)
+        found = command(**request) if "argv" in request else opened(**request)
+        print(json.dumps(found), flush=True)

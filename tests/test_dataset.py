@@ -113,9 +113,9 @@ def test_other_folders_and_deeper_files_are_left_out() -> None:
 
 
 def test_other_files_are_counted_by_suffix() -> None:
-    extra = ["a.txt", "b.txt", "c.dcm", "README", "d.JPG", "e.webp", "f.tif"]
+    extra = ["a.txt", "b.txt", "c.gif", "README", "d.JPG", "e.webp", "f.tif"]
     films, passed_over = find_films([*KAGGLE, *(f"train/NORMAL/{name}" for name in extra)])
-    assert passed_over == {".txt": 2, ".dcm": 1, "(no suffix)": 1}
+    assert passed_over == {".txt": 2, ".gif": 1, "(no suffix)": 1}
     assert len(films) == len(KAGGLE) + 3
 
 

@@ -44,7 +44,7 @@ class BrightnessBackend:
         return Outputs(20 * (brightness - 0.5), brightness[:, None].astype(np.float32))
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
-        raise NotImplementedError
+        return self.outputs(batch), batch[..., 0]
 
 
 def brightness_predictor(model: str = "brightness") -> Predictor:
@@ -92,7 +92,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     data, out, printed = write_data(folder / "films"), folder / "results" / "first", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr("evaluation.run.load_model", load_brightness)
-        metrics = run(config(data, out, seed=3))
+        metrics = run(config(data, out, seed=3, audit=True))
     return Finished(data, out, metrics, printed.getvalue())
 
 
@@ -105,8 +105,21 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(data: Path | str, out: Path, **changes: object) -> RunConfig:
-    settings = {"model": "brightness", "data": str(data), "out": out, "resamples": 50, **changes}
+    settings = {
+        "model": "brightness",
+        "data": str(data),
+        "out": out,
+        "resamples": 50,
+        "audit": False,
+        **changes,
+    }
     return RunConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_report_holds_the_audit(finished: Finished) -> None:
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert "Shortcut audit" in page and "Do the maps show it?" in page
+    assert f"{finished.metrics['audit']['views']['mirrored']['roc_auc']:.3f}" in page
 
 
 def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -147,7 +160,7 @@ def test_every_figure_can_be_computed_again_from_the_predictions(finished: Finis
 
 
 def test_a_run_is_reproducible(finished: Finished, data: Path, tmp_path: Path) -> None:
-    run(config(data, tmp_path / "out", seed=3))
+    run(config(data, tmp_path / "out", seed=3, audit=True))
     for name in ("predictions.csv", "metrics.json"):
         assert (tmp_path / "out" / name).read_bytes() == (finished.out / name).read_bytes()
 

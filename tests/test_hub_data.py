@@ -2,31 +2,26 @@
 
 import io
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import PurePosixPath
+from typing import Any
 
 import hub_server
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
+from hub_kit import Ask, client
 
 from cxr import phantom
 from cxr.dataset import describe
 from cxr.files import sha256_of
 from cxr.types import CLASSES
 
-ROOT = Path(__file__).resolve().parents[1]
 RECORDS = phantom.phantom_split(12)
 HUB_NAME_OF = {"train": "train", "val": "validation", "test": "test"}
 Row = tuple[str | None, bytes | None, int | None]
-
-Ask = Callable[..., dict[str, Any]]
 
 
 def parquet(rows: Sequence[Row], names: Sequence[str] = CLASSES, label: str = "label") -> bytes:
@@ -74,39 +69,8 @@ def hub() -> Iterator[hub_server.Hub]:
 @pytest.fixture(scope="module")
 def ask(hub: hub_server.Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """Open DATA in a process that knows our Hub only and starts with an empty cache."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment = {
-        **kept,
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HOME": str(tmp_path_factory.mktemp("hf_home")),
-        "PYTHONPATH": str(ROOT),
-        "NO_PROXY": "127.0.0.1",
-    }
-    client = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(ROOT / "tests" / "hub_client.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    with client, _required(client.stdin) as requests, _required(client.stdout) as answers:
-
-        def ask(data: str, endpoint: str = hub.url) -> dict[str, Any]:
-            requests.write(json.dumps({"data": data, "endpoint": endpoint}) + "\n")
-            requests.flush()
-            return json.loads(answers.readline())
-
-        yield ask
-        requests.close()
-        assert client.wait(timeout=20) == 0
-
-
-def _required(pipe: IO[str] | None) -> IO[str]:
-    assert pipe
-    return pipe
+    with client(hub.url, tmp_path_factory.mktemp("hf_home")) as request:
+        yield lambda data, endpoint=hub.url: request(data=data, endpoint=endpoint)
 
 
 def test_a_data_set_with_file_names(hub: hub_server.Hub, ask: Ask) -> None:

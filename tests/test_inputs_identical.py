@@ -11,6 +11,7 @@ from cxr import phantom
 from cxr.decision import DecisionSpec
 from cxr.predictor import ModelIdentity, Outputs, Predictor
 from cxr.preprocess import to_input_batch
+from cxr.serving import Served
 from cxr.sources import open_data
 from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
@@ -82,9 +83,8 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
 
     for path, pixels in cached.items():
         backend.seen.clear()
-        content = (data / path).read_bytes()
-        predictor.predict(api._decoded(content))
-        page._read_for_page(predictor, str(data / path), "en")
+        predictor.predict(api._film(str(data / path)))
+        page._read_for_page(Served(predictor), str(data / path), "en")
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr import loading, phantom, sources
+from cxr import archive, loading, phantom, sources
 from cxr.dataset import Film, check_films, describe
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.files import sha256_of
@@ -53,7 +53,7 @@ def everything(folder: Path) -> list[Path]:
 
 def test_a_folder(tmp_path: Path) -> None:
     root = write_folder(
-        tmp_path / "films", {**FILES, "train/NORMAL/notes.txt": b"", "train/NORMAL/a.dcm": b""}
+        tmp_path / "films", {**FILES, "train/NORMAL/notes.txt": b"", "train/NORMAL/a.gif": b""}
     )
     before = everything(tmp_path)
     source = open_data(str(root))
@@ -61,7 +61,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert {film.path: source.read(film) for film in source.films} == FILES
     assert source.identity.id == "films"
     assert source.identity.notes == (
-        "files passed over because they are no JPEG, PNG, TIFF or WebP by name: 1 .dcm, 1 .txt",
+        "files passed over because they are no JPEG, PNG, TIFF, WebP or DICOM by name: 1 .gif, 1 .txt",
     )
     assert everything(tmp_path) == before
 
@@ -229,7 +229,7 @@ def test_a_large_member_is_not_read_whole(tmp_path: Path) -> None:
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_MAX_ZIP_FILES", len(FILES))
+    monkeypatch.setattr(archive, "MAX_MEMBERS", len(FILES))
     open_data(str(write_zip(tmp_path / "films.zip", FILES)))
     path = write_zip(tmp_path / "films.zip", {**FILES, "one more": b""})
     with pytest.raises(DataError, match="at most 12 files"):

@@ -1,4 +1,4 @@
-"""python -m trainer: train a bundle, export it for serving."""
+"""python -m trainer: train a bundle, export it for serving, publish it on the Hub, deploy the app."""
 
 import os
 import sys
@@ -11,19 +11,37 @@ import tyro
 from cxr.cli import run_command
 from trainer.config import TrainConfig
 from trainer.export import ExportConfig, export
+from trainer.hub_config import DeployConfig, PublishConfig
 from trainer.run import train
+
+Config = TrainConfig | ExportConfig | PublishConfig | DeployConfig
 
 
 def main() -> int:
     """Parse the command line, run the command, and return the exit code."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"train": TrainConfig, "export": ExportConfig},
+        {"train": TrainConfig, "export": ExportConfig, "publish": PublishConfig, "deploy": DeployConfig},
         prog="python -m trainer",
         description="Train a chest X-ray pneumonia classifier. For research and teaching; not a medical device.",
         # --no-test is wanted, so flags come in pairs here.
     )
-    command = export if isinstance(config, ExportConfig) else train
-    return run_command(lambda: command(config), config.debug)
+    return run_command(lambda: _run(config), config.debug)
+
+
+def _run(config: Config) -> object:
+    # The Hub's client loads when it is needed.
+    if isinstance(config, PublishConfig):
+        from trainer.publish import publish
+
+        return publish(config)
+    if isinstance(config, DeployConfig):
+        from trainer.deploy import deploy
+
+        return deploy(config)
+    if isinstance(config, ExportConfig):
+        export(config)
+        return None
+    return train(config)
 
 
 if __name__ == "__main__":

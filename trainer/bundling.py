@@ -18,6 +18,7 @@ from cxr.onnx_backend import OnnxBackend
 from cxr.onnx_export import export_checked
 from cxr.predictor import ModelIdentity, Predictor
 from cxr.sources import FilmSource
+from evaluation.audit import audit
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films, write_predictions
 from evaluation.run import evaluate_and_write
@@ -28,6 +29,7 @@ from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
 from trainer.gating import RULE, fit_gate
 from trainer.members import joined_network
+from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
 
@@ -52,7 +54,7 @@ def write_bundle(
     write_manifest(folder / "manifest.csv", _manifest(prepared))
     predictor, export = _settle(folder, config, recipe, prepared)
     training = _training_record(config, recipe, prepared, fitted, precision)
-    metrics = _measure(folder, predictor, config, prepared, fitted)
+    metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
     fields = {
         "name": config.name,
@@ -95,7 +97,11 @@ def _settle(
     draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
-        decision = fit_decision(validation.y_true, draft.logits(validation.pixels))
+        settling = settling_films(recipe, validation, config.seed)
+        films = (
+            "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
+        )
+        decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
     content, record = export_checked(truth, decision, validation.pixels)
     export = write_export(folder, content, record)
     served = Predictor(OnnxBackend(content), recipe.preprocess, decision, identity)
@@ -105,7 +111,13 @@ def _settle(
 
 
 def _measure(
-    folder: Path, predictor: Predictor, config: TrainConfig, prepared: Prepared, fitted: Fitted
+    folder: Path,
+    predictor: Predictor,
+    config: TrainConfig,
+    recipe: Recipe,
+    source: FilmSource,
+    prepared: Prepared,
+    fitted: Fitted,
 ) -> dict[str, Any]:
     """Write predictions, plots and metrics.json; its headline is the test split where there is one.
 
@@ -126,6 +138,7 @@ def _measure(
         seed=config.seed,
         history=fitted.history,
         show_films=config.pictures == "films",
+        audit=audit(predictor, films, prepared.train, source, joined_network(recipe)),
     )
     metrics |= {"validation": validation}
     write_json(folder / "metrics.json", metrics)

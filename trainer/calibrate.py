@@ -7,7 +7,7 @@ from cxr.decision import DecisionSpec, logit, sigmoid
 from cxr.types import Logits
 
 SENSITIVITY_FLOOR = 0.97
-UNCERTAIN_SHARE = 0.05
+UNCERTAIN_SHARE = 0.08
 REFERENCE_PREVALENCE = 0.5
 
 HALF = DecisionSpec(
@@ -15,10 +15,11 @@ HALF = DecisionSpec(
 )
 
 
-def fit_decision(y_true: np.ndarray, logits: Logits) -> DecisionSpec:
+def fit_decision(y_true: np.ndarray, logits: Logits, films: str = "validation films") -> DecisionSpec:
     """Choose temperature, bias, threshold and band on validation films, both classes weighing the same.
 
-    y_true: uint8 (n,), 1 is PNEUMONIA, both classes present; logits: float64 (n,).
+    y_true: uint8 (n,), 1 is PNEUMONIA, both classes present; logits: float64 (n,); films: what they are, in words,
+    for the rule.
     """
     temperature, bias = _fit_scaling(y_true, logits)
     probabilities = sigmoid(logits / temperature + bias)
@@ -28,7 +29,7 @@ def fit_decision(y_true: np.ndarray, logits: Logits) -> DecisionSpec:
         bias=bias,
         threshold=threshold,
         rule=(
-            f"highest threshold with sensitivity of at least {SENSITIVITY_FLOOR} on the validation films; uncertain: "
+            f"highest threshold with sensitivity of at least {SENSITIVITY_FLOOR} on the {films}; uncertain: "
             f"the {UNCERTAIN_SHARE:.0%} of them (classes weighing the same) whose logits lie nearest to it"
         ),
         uncertain_band=_band(y_true, probabilities, threshold),

@@ -9,13 +9,22 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from cxr.files import write_text
 from cxr.sources import DEFAULT_HUB_DATA
 from evaluation.metrics import FIGURES
+from evaluation.report import BASELINE_NAMES, VIEW_NAMES
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
 
 
-def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    """Write README.md into a bundle folder."""
+def write_card(
+    folder: Path,
+    fields: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    previous: Mapping[str, Any] | None = None,
+) -> None:
+    """Write README.md into a bundle folder.
+
+    previous: bundle.json of the version before, with its figures as `metrics`: the card says what changed.
+    """
     synthetic = fields["training"]["data"].startswith("phantom")
     card = ModelCard.from_template(
         _front_matter(fields, metrics, synthetic),
@@ -25,6 +34,11 @@ def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, An
         metrics=metrics,
         show=show,
         interval=interval,
+        plain=plain,
+        views=VIEW_NAMES,
+        baselines=BASELINE_NAMES,
+        previous=previous,
+        changes=_changes(fields, previous) if previous else [],
         **{
             name: fields[name]
             for name in ("name", "version", "network", "preprocess", "decision", "input_gate", "training")
@@ -33,9 +47,33 @@ def write_card(folder: Path, fields: Mapping[str, Any], metrics: Mapping[str, An
     write_text(folder / "README.md", str(card).rstrip() + "\n")
 
 
+def _changes(fields: Mapping[str, Any], previous: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(what, before, now) of everything recorded that differs, except what differs between any two runs."""
+    parts = ("network", "preprocess", "decision", "training")
+    now, before = (_flat({part: source[part] for part in parts}) for source in (fields, previous))
+    keys = sorted({*now, *before} - {"training.fingerprint", "training.code_commit"})
+    return [
+        (key, before.get(key, "-"), now.get(key, "-"))
+        for key in keys
+        if before.get(key, "-") != now.get(key, "-")
+    ]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {name: value}
+    inner = (_flat(part, f"{name}.{key}" if name else str(key)) for key, part in value.items())
+    return {key: leaf for leaves in inner for key, leaf in leaves.items()}
+
+
 def show(figure: Mapping[str, Any]) -> str:
     """A figure to three decimals, or a dash where it is undefined."""
     return "-" if figure["value"] is None else f"{figure['value']:.3f}"
+
+
+def plain(value: float | None) -> str:
+    """A bare number to three decimals, or a dash where it is undefined."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def interval(figure: Mapping[str, Any]) -> str:

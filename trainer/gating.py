@@ -3,15 +3,12 @@
 No foreign image takes part: what is not like the training films is refused, whatever it is.
 """
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from cxr.gate import VIEWS, Cloud, InputGate, Rows, look
 from cxr.predictor import Predictor
-from cxr.preprocess import to_input_batch
 from cxr.types import ModelPixels
-from trainer.augment import augment
+from trainer.perturb import perturb
 from trainer.recipes import Augmentation
 
 FREE_DIRECTIONS = {"layout": 60, "edges": 40, "features": 60}
@@ -34,7 +31,7 @@ def fit_gate(predictor: Predictor, train: ModelPixels, validation: ModelPixels, 
 
     Clouds are fitted to the training films and a repositioned copy of each.
     """
-    films = np.concatenate([train, _repositioned(train, seed)])
+    films = np.concatenate([train, perturb(train, _ANOTHER_POSITION, seed)])
     clouds = {view: fit_cloud(_seen(view, films, predictor), FREE_DIRECTIONS[view]) for view in VIEWS}
     usual = {
         view: float(np.quantile(clouds[view].distance(_seen(view, validation, predictor)), QUANTILE))
@@ -57,16 +54,3 @@ def fit_cloud(rows: Rows, directions: int) -> Cloud:
 
 def _seen(view: str, films: ModelPixels, predictor: Predictor) -> Rows:
     return predictor.outputs(films).features.astype(np.float64) if view == "features" else look(view, films)
-
-
-def _repositioned(films: ModelPixels, seed: int) -> ModelPixels:
-    parts = [
-        augment(
-            tf.constant(to_input_batch(films[start : start + 256])),
-            tf.constant([seed, start]),
-            _ANOTHER_POSITION,
-        )
-        for start in range(0, len(films), 256)
-    ]
-    moved = np.concatenate([keras.ops.convert_to_numpy(part)[..., 0] for part in parts])
-    return np.rint(moved * 255).astype(np.uint8)

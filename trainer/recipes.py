@@ -51,10 +51,12 @@ class Recipe(_Strict):
     members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
     as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
-    "official" uses the data set's val split. learning_rate: the highest; "cosine" warms up over the first
-    twentieth of the run and falls to 0, "constant" stays. averaging: decay per step of the weights' running mean,
-    0 for none; validated and saved are the averaged weights. patience: epochs without a better validation loss
-    before the run ends. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5 uncalibrated.
+    "official" uses the data set's val split. perturbed: copies of each validation film, changed at random as
+    training films are, on which the best epoch, the calibration and the threshold are settled (trainer.perturb);
+    0 takes the films as they are. learning_rate: the highest; "cosine" warms up over the first twentieth of the
+    run and falls to 0, "constant" stays. averaging: decay per step of the weights' running mean, 0 for none;
+    validated and saved are the averaged weights. patience: epochs without a better validation loss before the run
+    ends. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5 uncalibrated.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Recipe(_Strict):
     averaging: float = Field(default=0.0, ge=0, lt=1)
     sampling: Literal["all", "balanced"]
     validation: Literal["official", "grouped"]
+    perturbed: int = Field(default=0, ge=0)
     patience: int = Field(ge=1)
     decide: Literal["half", "sensitivity"]
     augmentation: Augmentation = Augmentation()
@@ -110,6 +113,7 @@ DEFAULT = Recipe(
     averaging=0.997,
     sampling="balanced",
     validation="grouped",
+    perturbed=2,
     patience=20,
     decide="sensitivity",
     augmentation=Augmentation(

@@ -38,13 +38,14 @@ def train(config: TrainConfig) -> Path:
     from trainer.bundling import write_bundle
     from trainer.fit import choose_precision
     from trainer.members import fit_members
+    from trainer.perturb import settling_films
 
     state = _start(work, settings, prepared.fingerprint, config, choose_precision)
     try:
         fitted = fit_members(
             recipe,
             prepared.train,
-            prepared.validation,
+            settling_films(recipe, prepared.validation, config.seed),
             config.seed,
             state["precision"],
             work,

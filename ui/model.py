@@ -2,13 +2,18 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cxr.bundle import Bundle
-from cxr.predictor import Prediction, Predictor
+from cxr.decision import shift_prevalence
+from cxr.errors import RequestError
+from cxr.predictor import Prediction
+from cxr.serving import Served
 from cxr.types import CLASSES, PNEUMONIA
+from ui.batch import BatchRow
 from ui.text import say
 
 SCHEMA_VERSION = "1"
@@ -28,9 +33,10 @@ class Example:
     attribution: str
 
 
-def examples(predictor: Predictor) -> list[Example]:
+def examples(served: Served) -> list[Example]:
     """The bundle's gallery; empty where there is none."""
-    folder = predictor.bundle.folder / "examples" if predictor.bundle else None
+    bundle = served.predictor.bundle
+    folder = bundle.folder / "examples" if bundle else None
     if folder is None or not (folder / "examples.csv").is_file():
         return []
     with (folder / "examples.csv").open(encoding="utf-8", newline="") as stream:
@@ -41,9 +47,10 @@ def examples(predictor: Predictor) -> list[Example]:
         ]
 
 
-def metrics(predictor: Predictor) -> dict[str, Any]:
+def metrics(served: Served) -> dict[str, Any]:
     """metrics.json of the bundle; empty where there is none."""
-    path = predictor.bundle.folder / "metrics.json" if predictor.bundle else None
+    bundle = served.predictor.bundle
+    path = bundle.folder / "metrics.json" if bundle else None
     if path is None or not path.is_file():
         return {}
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -60,39 +67,102 @@ def origin(bundle: Bundle | None) -> Origin:
     return "children" if any(name in data for name in _KERMANY) else "other"
 
 
-def prediction_json(predictor: Predictor, prediction: Prediction) -> dict[str, Any]:
-    """The answer of /predict and /explain."""
+def check_prevalence(served: Served, prevalence: float | None) -> None:
+    """Raise RequestError unless a probability can be told for this prevalence; None is always fine."""
+    if prevalence is None:
+        return
+    if not 0 < prevalence < 1:  # NaN is neither
+        raise RequestError(
+            "bad_prevalence", "a prevalence between 0 and 1", f"{prevalence:g}", "pass a share, such as 0.2"
+        )
+    if served.predictor.decision.reference_prevalence is None:
+        raise RequestError(
+            "no_reference_prevalence",
+            "a model that tells which prevalence its probability assumes",
+            f"{model_name(served)}, which does not",
+            "pass no prevalence, or serve a bundle",
+        )
+
+
+def prediction_json(
+    served: Served, prediction: Prediction, prevalence: float | None = None
+) -> dict[str, Any]:
+    """The answer of /predict and /explain; `prevalence` must have passed `check_prevalence`.
+
+    With a prevalence it tells the probability for it beside the model's own. The decision stays: it was chosen by
+    sensitivity and specificity, which do not depend on the mix of films.
+    """
+    found = _reading_json(prediction)
+    assumed = served.predictor.decision.reference_prevalence
+    if prevalence is not None and assumed is not None:
+        shifted = shift_prevalence(prediction.probability, assumed, prevalence)
+        found["at_prevalence"] = {"prevalence": prevalence, "probability": shifted}
     return {
         "schema_version": SCHEMA_VERSION,
+        **found,
+        "model": identity_json(served),
+        "seconds": prediction.seconds,
+    }
+
+
+def row_json(row: BatchRow) -> dict[str, Any]:
+    """One row of the answer of /predict_batch."""
+    empty: dict[str, Any] = {
+        "label": None,
+        "probability": None,
+        "threshold": None,
+        "accepted": False,
+        "warnings": [],
+    }
+    return {
+        "file": row.file,
+        **(_reading_json(row.prediction) if row.prediction else empty),
+        "error": {"code": row.error.code, "message": str(row.error)} if row.error else None,
+    }
+
+
+def batch_json(served: Served, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The answer of /predict_batch."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "n": len(rows),
+        "n_errors": sum(row["error"] is not None for row in rows),
+        "rows": list(rows),
+        "model": identity_json(served),
+    }
+
+
+def _reading_json(prediction: Prediction) -> dict[str, Any]:
+    return {
         "label": prediction.label,
         "probability": prediction.probability,
         "threshold": prediction.threshold,
         "accepted": prediction.accepted,
         "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.warnings],
-        "model": identity_json(predictor),
-        "seconds": prediction.seconds,
     }
 
 
-def identity_json(predictor: Predictor) -> dict[str, str]:
-    """Which model answers."""
-    identity = predictor.identity
+def identity_json(served: Served) -> dict[str, str]:
+    """Which model answers, and how it came to serve (`cxr.serving.State`)."""
+    identity = served.predictor.identity
     return {
         "source": identity.source,
         "revision": identity.revision,
         "version": identity.version,
         "sha256": identity.sha256,
+        "state": served.state,
     }
 
 
-def model_json(predictor: Predictor) -> dict[str, Any]:
+def model_json(served: Served) -> dict[str, Any]:
     """The answer of /model_info."""
+    predictor = served.predictor
     decision, bundle = predictor.decision, predictor.bundle
     return {
         "schema_version": SCHEMA_VERSION,
         "notice": say("notice", "en"),
-        "model": identity_json(predictor),
-        "name": model_name(predictor),
+        "model": identity_json(served),
+        "name": model_name(served),
         "classes": list(CLASSES),
         "positive_class": PNEUMONIA,
         "input_size": predictor.preprocess.size,
@@ -104,12 +174,13 @@ def model_json(predictor: Predictor) -> dict[str, Any]:
             "reference_prevalence": decision.reference_prevalence,
         },
         "trained_on": _training_json(bundle),
-        "metrics": _metrics_json(metrics(predictor)),
+        "metrics": _metrics_json(metrics(served)),
     }
 
 
-def model_name(predictor: Predictor) -> str:
+def model_name(served: Served) -> str:
     """The bundle's name, or the file's for a bare .h5."""
+    predictor = served.predictor
     return predictor.bundle.description.name if predictor.bundle else predictor.identity.source
 
 

@@ -1,43 +1,31 @@
-"""The page: its controls, and what happens when a visitor touches them."""
+"""The page: its head, its tabs, and the language that all of it speaks."""
 
-import html
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from cxr.errors import ImageError
-from cxr.image import decode_file
-from cxr.predictor import Predictor
-from ui import panels
-from ui.figures import OPACITY, has_heat, layers
-from ui.film_box import FilmBox
-from ui.limits import NETWORK
-from ui.model import Example, examples
-from ui.panels import Reading
-from ui.text import (
-    DEFAULT_LANGUAGE,
-    LANGUAGE_NAMES,
-    Language,
-    as_language,
-    attribution,
-    is_phantom,
-    language_of,
-    say,
-)
+from cxr.serving import Served, Serving
+from ui import about
+from ui.about_tab import add_about_tab
+from ui.film_tab import add_film_tab
+from ui.many_tab import add_many_tab
+from ui.own_data_tab import add_own_data_tab
+from ui.part import HIDDEN, Part
+from ui.text import DEFAULT_LANGUAGE, LANGUAGE_NAMES, Language, as_language, language_of, say
 
-_HIDDEN: dict[str, Any] = {"api_visibility": "private"}
-_SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat', share / 100); }"
+_TABS = {
+    "film": add_film_tab,
+    "many": add_many_tab,
+    "own": add_own_data_tab,
+    "about": add_about_tab,
+}
 _SET_PAGE_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
 
 
-def add_page(app: gr.Blocks, predictor: Predictor) -> None:
+def add_page(app: gr.Blocks, serving: Serving) -> None:
     """Everything that a visitor sees, and what happens when they touch it."""
-    shelf = examples(predictor)
-    reading = gr.State(None)
     with gr.Row(elem_id="top"):
-        head = gr.HTML(panels.head(predictor, DEFAULT_LANGUAGE), elem_id="head")
+        head = gr.HTML(about.head(serving.now, DEFAULT_LANGUAGE), elem_id="head")
         language = gr.Radio(
             [(name, code) for code, name in LANGUAGE_NAMES.items()],
             value=DEFAULT_LANGUAGE,
@@ -46,149 +34,33 @@ def add_page(app: gr.Blocks, predictor: Predictor) -> None:
             min_width=250,
             scale=0,
         )
-    with gr.Row(elem_id="bench"):
-        with gr.Column(scale=6, min_width=300):
-            with gr.Column(elem_id="intake") as intake:
-                film = FilmBox(
-                    type="filepath",
-                    image_mode=None,
-                    sources=["upload", "clipboard"],
-                    height=400,
-                    buttons=[],
-                    elem_id="film",
-                    **_words_of_film(),
-                )
-                read = gr.Button(say("read", DEFAULT_LANGUAGE), variant="primary", elem_id="read")
-            with gr.Column(elem_id="light-box", visible=False) as light_box:
-                viewer = gr.HTML(elem_id="viewer")
-                caption = gr.HTML(elem_id="caption")
-                opacity = gr.Slider(
-                    0,
-                    100,
-                    OPACITY * 100,
-                    step=5,
-                    label=say("opacity", DEFAULT_LANGUAGE),
-                    elem_id="opacity",
-                    buttons=[],
-                )
-                another = gr.Button(say("another", DEFAULT_LANGUAGE), elem_id="another")
-        with gr.Column(scale=5, min_width=300):
-            result = gr.HTML(panels.result(None, predictor, DEFAULT_LANGUAGE), elem_id="result")
-    gallery = _gallery(shelf)
-    about = gr.HTML(panels.about(predictor, DEFAULT_LANGUAGE), elem_id="about")
+    parts: list[Part] = []
+    tabs: list[gr.Tab] = []
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        for name, add_tab in _TABS.items():
+            with gr.Tab(say(f"tab.{name}", DEFAULT_LANGUAGE), id=name) as tab:
+                parts.append(add_tab(serving, language))
+            tabs.append(tab)
+    foot = gr.HTML(about.foot(DEFAULT_LANGUAGE), elem_id="foot")
 
-    def read_film(path: str | None, chosen: str) -> list[Any]:
-        return shown(path, as_language(chosen))
+    def say_all(served: Served, code: Language, kept: list[Any]) -> list[Any]:
+        updates: list[Any] = [about.head(served, code), about.foot(code)]
+        updates += [gr.Tab(label=say(f"tab.{name}", code)) for name in _TABS]
+        for part in parts:
+            mine, kept = kept[: len(part.kept)], kept[len(part.kept) :]
+            updates += part.say(served, code, mine)
+        return updates
 
-    def read_example(chosen: str, event: gr.SelectData) -> list[Any]:
-        example = shelf[event.index]
-        return [*shown(str(example.file), as_language(chosen), example), gr.Gallery(selected_index=None)]
+    def speak(chosen: str, *kept: Any) -> list[Any]:
+        return say_all(serving.now, as_language(chosen), list(kept))
 
-    def shown(path: str | None, code: Language, example: Example | None = None) -> list[Any]:
-        now, picture = _read_for_page(predictor, path, code, example)
-        return [
-            now,
-            gr.Column(visible=False),
-            gr.Column(visible=True),
-            picture,
-            panels.caption(now, code),
-            panels.result(now, predictor, code),
-        ]
-
-    def clear(chosen: str) -> list[Any]:
-        nothing = panels.result(None, predictor, as_language(chosen))
-        return [None, gr.Column(visible=True), gr.Column(visible=False), "", "", nothing, None]
-
-    def speak(chosen: str, now: Reading | None) -> list[Any]:
-        code = as_language(chosen)
-        return [
-            panels.head(predictor, code),
-            FilmBox(**_words_of_film(code)),
-            say("read", code),
-            gr.Slider(label=say("opacity", code)),
-            say("another", code),
-            panels.caption(now, code) if now else "",
-            panels.result(now, predictor, code),
-            *([gr.Gallery(**_words_of_gallery(shelf, code))] if shelf else []),
-            panels.about(predictor, code),
-        ]
-
-    def greet(request: gr.Request) -> list[Any]:
+    def greet(request: gr.Request, *kept: Any) -> list[Any]:
         asked = request.query_params.get("lang")
         code = as_language(asked) if asked else language_of(request.headers.get("accept-language", ""))
-        return [code, *speak(code, None)]
+        return [code, *say_all(serving.now, code, list(kept))]
 
-    bench = [reading, intake, light_box, viewer, caption, result]
-    spoken = [head, film, read, opacity, another, caption, result, *([gallery] if gallery else []), about]
-    for listen in (film.upload, read.click):
-        listen(read_film, [film, language], bench, show_progress_on=result, **NETWORK, **_HIDDEN).failure(
-            lambda: None, None, film, **_HIDDEN
-        )
-    if gallery:
-        gallery.select(
-            read_example, language, [*bench, gallery], show_progress_on=result, **NETWORK, **_HIDDEN
-        )
-    another.click(clear, language, [*bench, film], **_HIDDEN)
-    opacity.input(None, opacity, None, js=_SET_OPACITY, **_HIDDEN)
-    language.change(None, language, None, js=_SET_PAGE_LANGUAGE, **_HIDDEN)
-    language.input(speak, [language, reading], spoken, show_progress="hidden", **_HIDDEN)
-    app.load(greet, None, [language, *spoken], show_progress="hidden", **_HIDDEN)
-
-
-def _words_of_film(language: Language = DEFAULT_LANGUAGE) -> dict[str, Any]:
-    return {"label": say("film", language), "placeholder": say("drop", language)}
-
-
-def _gallery(shelf: Sequence[Example]) -> gr.Gallery | None:
-    if not shelf:
-        return None
-    return gr.Gallery(
-        **_words_of_gallery(shelf, DEFAULT_LANGUAGE),
-        columns=4,
-        height="auto",
-        object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
-        elem_id="gallery",
-    )
-
-
-def _words_of_gallery(shelf: Sequence[Example], language: Language) -> dict[str, Any]:
-    phantoms = all(is_phantom(example.attribution) for example in shelf)
-    return {
-        "label": say("examples_phantoms" if phantoms else "examples", language),
-        "value": [
-            (
-                str(example.file),
-                f"{say(f'decision.{example.truth}', language)} · {attribution(example.attribution, language)}",
-            )
-            for example in shelf
-        ],
-    }
-
-
-def _read_for_page(
-    predictor: Predictor, path: str | None, language: Language, example: Example | None = None
-) -> tuple[Reading, str]:
-    """The reading and its picture as HTML. Raises gr.Error with words for people."""
-    if path is None:
-        raise _told("no_file", language)
-    try:
-        image = decode_file(Path(path))
-    except ImageError as error:
-        raise _told(error.code, language, reason=str(error)) from error
-    explanation, temperature = predictor.explain(image), predictor.decision.temperature
-    reading = Reading(
-        explanation.prediction,
-        heat=has_heat(explanation.evidence, temperature),
-        truth=example.truth if example else None,
-        source=example.attribution if example else "",
-    )
-    return reading, panels.viewer(layers(image, explanation.evidence, temperature))
-
-
-def _told(code: str, language: Language, **values: str) -> gr.Error:
-    # The page shows the message as HTML, and of the title only that it is an error.
-    words = say(f"error.{code}", language, **values)
-    return gr.Error(html.escape(words), title=code, print_exception=False)
+    spoken = [head, foot, *tabs, *(component for part in parts for component in part.spoken)]
+    kept = [component for part in parts for component in part.kept]
+    language.change(None, language, None, js=_SET_PAGE_LANGUAGE, **HIDDEN)
+    language.input(speak, [language, *kept], spoken, show_progress="hidden", **HIDDEN)
+    app.load(greet, kept, [language, *spoken], show_progress="hidden", **HIDDEN)

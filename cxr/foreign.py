@@ -1,0 +1,217 @@
+"""What a .h5 of unknown origin holds, read without Keras: nothing that it describes is run to find out.
+
+Needs h5py, which comes with Keras.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cxr.errors import BundleError
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LFS_SIGNATURE = b"version https://git-lfs"
+_ORIGINAL = frozenset({"InputLayer", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dropout"})
+"""The layers of the original's kind of network."""
+_MODELS = frozenset({"Functional", "Sequential", "Model"})
+_LAYERS = _ORIGINAL | frozenset(
+    [
+        "Activation",
+        "Add",
+        "Average",
+        "AveragePooling2D",
+        "BatchNormalization",
+        "Concatenate",
+        "Cropping2D",
+        "DepthwiseConv2D",
+        "ELU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "GetItem",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling2D",
+        "GroupNormalization",
+        "Identity",
+        "LayerNormalization",
+        "LeakyReLU",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "PReLU",
+        "Permute",
+        "ReLU",
+        "Rescaling",
+        "Reshape",
+        "SeparableConv2D",
+        "Softmax",
+        "SpatialDropout2D",
+        "Subtract",
+        "UpSampling2D",
+        "ZeroPadding2D",
+    ]
+)
+_PARTS = frozenset(
+    # What layers are configured with: initialisers, regularisers, constraints, number formats, and Keras's own marks.
+    [
+        "Constant",
+        "GlorotNormal",
+        "GlorotUniform",
+        "HeNormal",
+        "HeUniform",
+        "Identity",
+        "LecunNormal",
+        "LecunUniform",
+        "Ones",
+        "Orthogonal",
+        "RandomNormal",
+        "RandomUniform",
+        "TruncatedNormal",
+        "VarianceScaling",
+        "Zeros",
+        "L1",
+        "L2",
+        "L1L2",
+        "OrthogonalRegularizer",
+        "MaxNorm",
+        "MinMaxNorm",
+        "NonNeg",
+        "UnitNorm",
+        "DTypePolicy",
+        "Policy",
+        "FloatDTypePolicy",
+        "__keras_tensor__",
+        "__tensor__",
+        "slice",
+    ]
+)
+_ACTIVATIONS = frozenset(
+    [
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "celu",
+        "sigmoid",
+        "hard_sigmoid",
+        "silu",
+        "swish",
+        "hard_silu",
+        "hard_swish",
+        "tanh",
+        "softmax",
+        "log_softmax",
+        "softplus",
+        "softsign",
+        "exponential",
+        "mish",
+    ]
+)
+
+
+def require_plain_layers(path: Path) -> None:
+    """Raise BundleError, in one clear line, for a file that Keras had better not open."""
+    _require_hdf5(path)
+    for _ in _layer_kinds(_model_config(path), path.name):
+        pass
+
+
+def is_of_the_originals_kind(path: Path) -> bool:
+    """Whether the network is convolutions, poolings and dense layers alone, as the original's. Raises as above."""
+    _require_hdf5(path)
+    return set(_layer_kinds(_model_config(path), path.name)) <= _ORIGINAL | _MODELS
+
+
+def _require_hdf5(path: Path) -> None:
+    with path.open("rb") as stream:
+        start = stream.read(len(_LFS_SIGNATURE))
+    if start.startswith(_HDF5_SIGNATURE):
+        return
+    pointer = start.startswith(_LFS_SIGNATURE)
+    raise BundleError(
+        "an HDF5 file",
+        f"{path.name}, which is {'a Git LFS pointer' if pointer else 'none'}",
+        "run git lfs pull" if pointer else "pass the .h5 that Keras saved",
+    )
+
+
+def _model_config(path: Path) -> dict[str, Any]:
+    """The network's description, from a file that is whole and refers to no other."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            _require_no_links(file, path.name)
+            text = file.attrs.get("model_config")
+        config = json.loads(text) if text is not None else None
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise BundleError(
+            "an undamaged HDF5 file", f"{path.name} ({reason})", "copy or download it again"
+        ) from error
+    if not isinstance(config, dict):
+        raise BundleError(
+            "a whole Keras model", f"{path.name}, which describes no network", "save it with model.save"
+        )
+    return config
+
+
+def _require_no_links(group: Any, name: str) -> None:
+    """Keras writes hard links alone; anything else leads out of the file or round in it."""
+    import h5py
+
+    for key in group:
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise _refused(name, f"a link at {key}")
+        found = group[key]
+        if isinstance(found, h5py.Group):
+            if h5py.h5o.get_info(found.id).rc > 1:
+                raise _refused(name, f"several links to {key}")
+            _require_no_links(found, name)
+        elif found.external or found.is_virtual:
+            raise _refused(name, f"data outside the file at {key}")
+
+
+def _layer_kinds(config: dict[str, Any], name: str) -> Iterator[str]:
+    """The class names of the model and all its layers, nested ones too. Raises for any that is not Keras's own."""
+    kind, settings = str(config.get("class_name")), config.get("config")
+    if kind not in _LAYERS | _MODELS:
+        raise _refused(name, f"the layer {kind}")
+    registered = config.get("registered_name")
+    if registered not in (None, "", kind):
+        raise _refused(name, f"the custom object {registered}")
+    yield kind
+    layers = settings.get("layers", []) if isinstance(settings, dict) else settings or []
+    if kind in _MODELS:
+        for layer in layers:
+            yield from _layer_kinds(layer, name)
+    else:
+        _require_known_parts(settings, name)
+
+
+def _require_known_parts(value: Any, name: str) -> None:
+    if isinstance(value, list):
+        for part in value:
+            _require_known_parts(part, name)
+    if not isinstance(value, dict):
+        return
+    kind, module = value.get("class_name"), str(value.get("module") or "keras")
+    if kind is not None:
+        function = kind == "function" and module == "keras.activations"
+        if not (function or kind in _PARTS) or module.split(".")[0] not in ("keras", "builtins"):
+            raise _refused(name, f"the custom object {value.get('config') if kind == 'function' else kind}")
+    for key, part in value.items():
+        if key.endswith("activation") and isinstance(part, str) and part not in _ACTIVATIONS:
+            raise _refused(name, f"the activation {part}")
+        _require_known_parts(part, name)
+
+
+def _refused(name: str, found: str) -> BundleError:
+    return BundleError(
+        "a Keras model of plain layers, whole in its file",
+        f"{name} with {found}",
+        "rebuild it with plain layers and save it again",
+    )

@@ -1,0 +1,61 @@
+"""A visitor's own labelled films: figures, curves and a suggested threshold, by the code of `python -m evaluation`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr.dataset import Film, require_both_classes
+from cxr.errors import DataError
+from cxr.loading import load_films
+from cxr.predictor import Predictor
+from cxr.sources import open_data
+from evaluation.metrics import evaluate
+from evaluation.operating_point import Explorer
+from evaluation.predictions import ScoredFilm, score_films
+
+
+@dataclass(frozen=True, eq=False)
+class OwnData:
+    """What a model does on labelled films.
+
+    rows: its answers; metrics: as in metrics.json; explorer: any threshold, and the one that a wished sensitivity
+    asks for; skipped: a line for each file that could not be read.
+    """
+
+    rows: list[ScoredFilm]
+    metrics: dict[str, Any]
+    explorer: Explorer
+    skipped: list[str]
+
+
+def check_own_data(
+    predictor: Predictor,
+    archive: Path,
+    at_most: int,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> OwnData:
+    """Score the labelled films of a .zip: its test split where it has one, else all films.
+
+    Unreadable files are left out and listed. Raises DataError for an archive that is broken, laid out otherwise,
+    of one class, or of more than `at_most` films.
+    """
+    source = open_data(str(archive))
+    films = _test_or_all(source.films)
+    if len(films) > at_most:
+        raise DataError(
+            f"at most {at_most:,} films here",
+            f"{len(films):,}",
+            "send fewer, or run python -m evaluation, which knows no limit",
+        )
+    loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable=True, progress=False)
+    require_both_classes(loaded.films, "the archive, readable")
+    rows = score_films(predictor, loaded)
+    metrics = evaluate(rows, predictor.decision.threshold, resamples, seed)
+    return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped)
+
+
+def _test_or_all(films: Sequence[Film]) -> list[Film]:
+    test = [film for film in films if film.split == "test"]
+    return test or list(films)

@@ -1,0 +1,312 @@
+"""The API by its document: snippets, endpoints, errors, agents' tools, limits and privacy, against a started server."""
+
+import asyncio
+import base64
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from dicom_files import SECRETS, dicom_bytes
+from fake_model import fake_predictor, phantom_file, served
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
+
+from cxr.decision import shift_prevalence
+from cxr.errors import ImageRule, RequestRule
+from cxr.image import decode_file, from_array
+from cxr.phantom import make_phantom
+from cxr.predictor import Predictor
+from cxr.serving import Served
+from ui.batch import COLUMNS
+from ui.model import identity_json
+
+DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:7860"
+TOOLS = {
+    "classify_chest_xray",
+    "explain_chest_xray",
+    "classify_many_chest_xrays",
+    "describe_chest_xray_model",
+}
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return fake_predictor(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("served")) as address:
+        yield address.rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def client(server: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(server, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+# --- The document
+
+
+def snippet(language: str, server: str) -> str:
+    match = re.search(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert match
+    assert ADDRESS in match[1]
+    return match[1].replace(ADDRESS, server)
+
+
+def run(command: list[str], folder: Path) -> str:
+    phantom_file(folder / "film.png")
+    phantom_file(folder / "other.png", seed=2)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def expected(predictor: Predictor, path: Path) -> tuple[str | None, float]:
+    found = predictor.predict(decode_file(path))
+    return found.label, found.probability
+
+
+def test_the_python_snippet(server: str, predictor: Predictor, tmp_path: Path) -> None:
+    said = run([sys.executable, "-c", snippet("python", server)], tmp_path).splitlines()
+    label, probability = expected(predictor, tmp_path / "film.png")
+    assert said[0] == f"{label} {probability}"
+    assert float(said[1].split()[0]) == pytest.approx(shift_prevalence(probability, 0.5, 0.1))
+    assert said[2:] == [
+        f"film.png {label} None",
+        f"other.png {expected(predictor, tmp_path / 'other.png')[0]} None",
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on PATH")
+def test_the_curl_snippet(server: str, predictor: Predictor, tmp_path: Path) -> None:
+    said = run(["bash", "-c", snippet("bash", server)], tmp_path)
+    assert "event: complete" in said
+    answer = json.loads(said.partition("data: ")[2])[0]
+    assert (answer["label"], answer["probability"]) == expected(predictor, tmp_path / "film.png")
+
+
+def test_the_javascript_snippet(server: str, predictor: Predictor, tmp_path: Path) -> None:
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("no node and npm on PATH")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "@gradio/client"]
+    if subprocess.run(install, cwd=tmp_path, capture_output=True, check=False, timeout=120).returncode:
+        pytest.skip("npm could not fetch @gradio/client")
+    (tmp_path / "call.mjs").write_text(snippet("javascript", server))
+    said = run(["node", "call.mjs"], tmp_path).split()
+    label, probability = expected(predictor, tmp_path / "film.png")
+    assert said == [label, str(probability)]
+
+
+def test_the_document_names_every_code_and_no_other() -> None:
+    table = DOCUMENT.partition("## Errors")[2].partition("## Python")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(named) == sorted([*get_args(ImageRule), *get_args(RequestRule)])
+
+
+# --- Endpoints
+
+
+def test_dicom_and_png_of_the_same_pixels_give_the_same_answer(client: Client, tmp_path: Path) -> None:
+    """With a suffix and without; and no text of the file is in the answer."""
+    pixels = make_phantom(4, "viral").pixels
+    Image.fromarray(pixels).save(tmp_path / "film.png")
+    answers = []
+    for name in ("film.png", "film.dcm", "IM0001"):
+        if name != "film.png":
+            (tmp_path / name).write_bytes(dicom_bytes(pixels))
+        answers.append(client.predict(handle_file(tmp_path / name), api_name="/predict"))
+    assert answers[0]["probability"] == answers[1]["probability"] == answers[2]["probability"]
+    assert not any(secret in json.dumps(answers) for secret in SECRETS)
+
+
+def test_a_prevalence_is_told_beside_the_probability_and_changes_nothing_else(
+    client: Client, predictor: Predictor, tmp_path: Path
+) -> None:
+    film = handle_file(phantom_file(tmp_path / "film.png"))
+    for endpoint in ("/predict", "/explain"):
+        plain, shifted = (client.predict(film, *given, api_name=endpoint) for given in ((), (0.05,)))
+        if endpoint == "/explain":
+            plain, shifted = plain[0], shifted[0]
+        there = shifted.pop("at_prevalence")
+        assert there["prevalence"] == 0.05
+        assert there["probability"] == pytest.approx(shift_prevalence(plain["probability"], 0.5, 0.05))
+        assert {**shifted, "seconds": 0} == {**plain, "seconds": 0}
+
+
+@pytest.mark.parametrize("prevalence", [0, 1, -0.2, 50])
+def test_an_impossible_prevalence_is_a_typed_error(client: Client, tmp_path: Path, prevalence: float) -> None:
+    with pytest.raises(AppError) as caught:
+        client.predict(handle_file(phantom_file(tmp_path / "film.png")), prevalence, api_name="/predict")
+    assert caught.value.title == "bad_prevalence"
+
+
+def test_a_batch_gives_rows_and_a_csv_file(client: Client, predictor: Predictor, tmp_path: Path) -> None:
+    films = [phantom_file(tmp_path / f"{seed}.png", seed) for seed in range(3)]
+    (tmp_path / "words.png").write_text("words")
+    paths = [films[0], tmp_path / "words.png", films[1], films[2]]
+    archive = tmp_path / "films.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        for path in paths:
+            stream.write(path, f"someone/{path.name}")
+    answers = [
+        client.predict([handle_file(path) for path in given], api_name="/predict_batch")
+        for given in (paths, [archive])
+    ]
+    for table, file in answers:
+        assert (table["schema_version"], table["n"], table["n_errors"]) == ("1", 4, 1)
+        assert [row["file"] for row in table["rows"]] == [path.name for path in paths]
+        assert table["rows"][1]["error"]["code"] == "not_an_image"
+        for row, path in zip(table["rows"], paths, strict=True):
+            if row["error"] is None:
+                assert (row["label"], row["probability"]) == expected(predictor, path)
+        with Path(file).open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        assert list(rows[0]) == list(COLUMNS)
+        assert [row["file"] for row in rows] == [path.name for path in paths]
+        assert not any(word in json.dumps(table) for word in ("/tmp", "gradio", "someone"))
+    assert answers[0][0]["rows"] == answers[1][0]["rows"]
+
+
+@pytest.mark.parametrize(("given", "code"), [([], "no_file"), ([b"PK\x03\x04cut"], "bad_archive")])
+def test_a_batch_that_cannot_be_read_is_a_typed_error(
+    client: Client, tmp_path: Path, given: list[bytes], code: str
+) -> None:
+    files = []
+    for content in given:
+        (tmp_path / "films.zip").write_bytes(content)
+        files.append(handle_file(tmp_path / "films.zip"))
+    with pytest.raises(AppError) as caught:
+        client.predict(files, api_name="/predict_batch")
+    assert caught.value.title == code
+    assert "/tmp" not in str(caught.value.message)
+
+
+def test_answers_tell_how_the_model_came_to_serve(predictor: Predictor) -> None:
+    assert identity_json(Served(predictor))["state"] == "as_asked"
+    assert identity_json(Served(predictor, "cached"))["state"] == "cached"
+
+
+# --- Agents
+
+
+def test_an_agent_finds_four_tools_and_can_use_each(
+    server: str, predictor: Predictor, tmp_path: Path
+) -> None:
+    film = phantom_file(tmp_path / "film.png")
+    uri = "data:image/png;base64," + base64.b64encode(film.read_bytes()).decode()
+
+    async def talk() -> dict[str, Any]:
+        address = f"{server}/gradio_api/mcp/"
+        async with (
+            streamable_http_client(address) as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            calls = {
+                "classify_chest_xray": {"image": uri, "prevalence": 0.1},
+                "explain_chest_xray": {"image": uri},
+                "classify_many_chest_xrays": {"files": [uri, uri]},
+                "describe_chest_xray_model": {},
+            }
+            found = {name: await session.call_tool(name, given) for name, given in calls.items()}
+            wrong = "data:text/plain;base64,AAAA"
+            return {
+                "tools": tools,
+                "refused": await session.call_tool("classify_chest_xray", {"image": wrong}),
+                **found,
+            }
+
+    seen = asyncio.run(talk())
+    assert set(seen["tools"]) == TOOLS
+    for tool in seen["tools"].values():
+        assert "research and teaching" in tool.description or tool.name == "describe_chest_xray_model"
+        assert all("description" in given for given in tool.inputSchema["properties"].values())
+    assert not any(seen[name].isError for name in TOOLS)
+    answer = json.loads(seen["classify_chest_xray"].content[0].text)
+    assert (answer["label"], answer["probability"]) == expected(predictor, film)
+    assert answer["at_prevalence"]["prevalence"] == 0.1
+    assert [content.type for content in seen["explain_chest_xray"].content][:2] == ["text", "image"]
+    assert json.loads(seen["classify_many_chest_xrays"].content[0].text)["n_errors"] == 0
+    assert json.loads(seen["describe_chest_xray_model"].content[0].text)["name"] == "fake-model"
+    assert seen["refused"].isError
+    assert seen["refused"].content[0].text.startswith("expected ")
+
+
+# --- Limits and privacy
+
+
+def test_a_hundred_at_once_are_answered_each_for_its_own_film_or_told_that_the_queue_is_full(
+    server: str, tmp_path: Path, predictor: Predictor
+) -> None:
+    levels = range(60, 160)
+    together = threading.Barrier(len(levels))
+
+    def call(level: int) -> dict[str, Any] | None:
+        path = tmp_path / f"{level}.png"
+        Image.fromarray(np.full((64, 64), level, np.uint8)).save(path)
+        client = Client(server, verbose=False)
+        together.wait(timeout=120)
+        try:
+            return client.predict(handle_file(path), api_name="/predict")
+        except QueueError as error:
+            assert "full" in str(error).lower()
+            return None
+
+    with ThreadPoolExecutor(len(levels)) as pool:
+        answers = list(pool.map(call, levels))
+    for level, answer in zip(levels, answers, strict=True):
+        if answer:
+            found = predictor.predict(from_array(np.full((64, 64), level, np.uint8)))
+            assert answer["probability"] == pytest.approx(found.probability, abs=1e-9)
+    assert sum(answer is not None for answer in answers) >= 60
+
+
+def test_what_was_uploaded_and_answered_is_deleted(tmp_path: Path) -> None:
+    """By file, from a data: URI, and the files of answers; with seconds in place of minutes. The gallery stays."""
+    cache = tmp_path / "cache"
+    film = phantom_file(tmp_path / "film.png", seed=9)
+    uri = "data:image/png;base64," + base64.b64encode(film.read_bytes()).decode()
+
+    async def by_agent(server: str) -> None:
+        async with (
+            streamable_http_client(f"{server}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            assert not (await session.call_tool("classify_chest_xray", {"image": uri})).isError
+
+    def files() -> set[Path]:
+        return {path for path in cache.rglob("*") if path.is_file()}
+
+    with served(tmp_path / "served", GRADIO_TEMP_DIR=str(cache), TEST_KEEP_SECONDS="1") as address:
+        before = files()
+        client = Client(address, verbose=False, download_files=str(tmp_path / "downloads"))
+        client.predict(handle_file(film), api_name="/explain")
+        client.predict([handle_file(film)], api_name="/predict_batch")
+        asyncio.run(by_agent(address.rstrip("/")))
+        deadline = time.monotonic() + 30
+        while files() - before and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert files() == before
+        assert len(before) >= 4  # the gallery
+    assert film.exists()

@@ -1,0 +1,217 @@
+"""Bare .h5 files of unknown origin: what loads, and what is refused before Keras. TensorFlow is imported here."""
+
+import json
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cxr.errors import BundleError, UsageError
+from cxr.foreign import require_plain_layers
+from cxr.image import from_array
+from cxr.model_source import open_model
+from cxr.networks import build_network
+from cxr.phantom import make_phantom
+
+FILM = from_array(make_phantom(1, "bacterial").pixels)
+STATED = '{"size": 48, "resample": "bilinear"}'
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """A network that is not of the original's kind: it normalises."""
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            keras.Input((48, 48, 1)),
+            layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("foreign") / "theirs.h5"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def theirs(saved, tmp_path) -> Path:
+    path = tmp_path / "theirs.h5"
+    path.write_bytes(saved.read_bytes())
+    return path
+
+
+def edit_config(path: Path, change) -> None:
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        change(config)
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def as_keras_2(config) -> None:
+    """The same network as Keras 2 described it: no modules, no registered names, batch_input_shape."""
+    strip(config)
+    for layer in config["config"]["layers"]:
+        if "batch_shape" in layer["config"]:
+            layer["config"]["batch_input_shape"] = layer["config"].pop("batch_shape")
+        layer["config"]["dtype"] = "float32"
+
+
+def strip(value) -> None:
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        strip(part)
+    if isinstance(value, dict):
+        for key in ("module", "registered_name", "build_config"):
+            value.pop(key, None)
+
+
+def opened(path: Path):
+    return open_model(str(path), log=[].append).predictor
+
+
+def test_it_is_served_as_stated_and_refused_where_nothing_is_stated(theirs, monkeypatch):
+    with pytest.raises(BundleError, match=r"theirs\.h5 without; state it, for example MODEL_PREPROCESS"):
+        opened(theirs)
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    predictor = opened(theirs)
+    plain = keras.models.load_model(theirs, compile=False)
+    batch = predictor.pixels(FILM)[None, ..., None] / np.float32(255)
+    assert predictor.predict(FILM).probability == pytest.approx(float(plain(batch)[0, 0]), abs=1e-5)
+    assert predictor.preprocess.resample == "bilinear"
+
+
+@pytest.mark.parametrize("text", ["{", '{"size": 48}', '{"size": 48, "resample": "magic"}', "[]"])
+def test_a_statement_that_is_none(theirs, monkeypatch, text):
+    monkeypatch.setenv("MODEL_PREPROCESS", text)
+    with pytest.raises(UsageError, match="MODEL_PREPROCESS in JSON"):
+        opened(theirs)
+
+
+def test_a_statement_for_another_size(theirs, monkeypatch):
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED.replace("48", "64"))
+    with pytest.raises(BundleError, match="64 x 64"):
+        opened(theirs)
+
+
+def test_keras_2_files_answer_as_they_did(theirs, monkeypatch):
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    before = opened(theirs).predict(FILM).probability
+    edit_config(theirs, as_keras_2)
+    assert opened(theirs).predict(FILM).probability == pytest.approx(before, abs=1e-6)
+
+
+def test_the_originals_kind_needs_no_statement(tmp_path):
+    path = tmp_path / "mejor_modelo.h5"
+    build_network("seed_cnn", {}, 94).save(path)
+    assert opened(path).preprocess.resample == "nearest"
+
+
+def layer(config, number: int) -> dict:
+    return config["config"]["layers"][number]
+
+
+REFUSED_CONFIGS = {
+    "Lambda": (lambda c: layer(c, 3).update(class_name="Lambda"), "the layer Lambda"),
+    "TFOpLambda": (lambda c: layer(c, 3).update(class_name="TFOpLambda"), "the layer TFOpLambda"),
+    "custom layer": (lambda c: layer(c, 3).update(class_name="Mine"), "the layer Mine"),
+    "registered": (
+        lambda c: layer(c, 3).update(registered_name="mine>Dense"),
+        "the custom object mine>Dense",
+    ),
+    "custom model": (lambda c: c.update(class_name="MyModel"), "the layer MyModel"),
+    "activation": (lambda c: layer(c, 4)["config"].update(activation="mine"), "the activation mine"),
+    "function": (
+        lambda c: layer(c, 4)["config"].update(
+            activation={"module": "os", "class_name": "function", "config": "system"}
+        ),
+        "the custom object system",
+    ),
+    "initialiser": (
+        lambda c: layer(c, 4)["config"].update(
+            kernel_initializer={"module": "builtins", "class_name": "Mine", "config": {}}
+        ),
+        "the custom object Mine",
+    ),
+    "nested Lambda": (
+        lambda c: c["config"]["layers"].append(
+            {"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config": {}}]}}
+        ),
+        "the layer Lambda",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_CONFIGS)
+def test_networks_that_are_refused(theirs, name):
+    change, said = REFUSED_CONFIGS[name]
+    edit_config(theirs, change)
+    refused(theirs, said)
+
+
+def external_link(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["model_weights"]["elsewhere"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def soft_link(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["again"] = h5py.SoftLink("/model_weights")
+
+
+def external_data(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("outside", (4,), "u1", external=[("/etc/hostname", 0, 4)])
+
+
+def loop(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["model_weights"]["loop"] = file["model_weights"]
+
+
+def weights_only(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file.attrs["model_config"]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+REFUSED_FILES = {
+    "external link": (external_link, "a link at elsewhere"),
+    "soft link": (soft_link, "a link at again"),
+    "external data": (external_data, "data outside the file at outside"),
+    "loop": (loop, "several links to"),
+    "weights only": (weights_only, "describes no network"),
+    "truncated": (truncate, "undamaged HDF5"),
+    "LFS pointer": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "a Git LFS pointer; run git lfs pull",
+    ),
+    "not HDF5": (lambda path: path.write_bytes(b"PK\x03\x04"), "which is none"),
+    "empty": (lambda path: path.write_bytes(b""), "which is none"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_FILES)
+def test_files_that_are_refused(theirs, name):
+    break_it, said = REFUSED_FILES[name]
+    break_it(theirs)
+    refused(theirs, said)
+
+
+def refused(path: Path, said: str) -> None:
+    for check in (require_plain_layers, opened):
+        with pytest.raises(BundleError) as found:
+            check(path)
+        assert said in str(found.value) and "\n" not in str(found.value)
+        assert str(path.parent) not in str(found.value)
+
+
+def test_our_own_networks_are_plain(small_bundle):
+    require_plain_layers(small_bundle / "model.h5")
+    require_plain_layers(Path(__file__).resolve().parents[1] / "bundles" / "default" / "model.h5")

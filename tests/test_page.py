@@ -1,0 +1,360 @@
+"""The page's words and panels: the reading, the prevalence, refusals, the report, the table, and both languages."""
+
+import asyncio
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import gradio as gr
+import numpy as np
+import pytest
+from fake_model import FakePredictor, fake_predictor, phantom_file
+from PIL import Image
+
+import app
+from cxr.decision import Label, shift_prevalence
+from cxr.errors import ImageRule
+from cxr.image import decode_file, from_array
+from cxr.predictor import Prediction, Predictor
+from cxr.serving import Served, Serving, State
+from evaluation.operating_point import Explorer
+from ui import about, many, own_data, panels, report, text
+from ui.about_tab import scored
+from ui.batch import Batch
+from ui.film_tab import _share
+from ui.model import Example, examples, origin
+from ui.reading import Reading, reading_of, scale_of
+
+ROOT = Path(__file__).resolve().parents[1]
+DECODING = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
+GATE = ("unlike_training", "low_resolution")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return Served(fake_predictor(tmp_path_factory.mktemp("bundle")))
+
+
+def reading(
+    served: Served, label: Label | None = "PNEUMONIA", notes: Sequence[str] = (), **changes: Any
+) -> Reading:
+    """A reading of a made-up film with a probability of 0.9; a label of None is a refusal."""
+    prediction = Prediction(label, 0.9, 0.61, label is not None, tuple(notes), 0.01)
+    return replace(reading_of(served, prediction, True, None), **changes)
+
+
+def built(predictor: Predictor) -> gr.Blocks:
+    """The app, built inside an event loop: where none runs, Gradio makes one and never closes it."""
+
+    async def build() -> gr.Blocks:
+        return app.build_app(Serving(Served(predictor)))
+
+    return asyncio.run(build())
+
+
+# Words
+
+
+def test_every_key_that_the_code_names_is_in_the_table() -> None:
+    named = re.compile(r"""\b(?:say|say_html|_status)\(\s*(f?)["']([\w.{}]+?)["']""")
+    keys = [
+        (path.name, match[1], match[2])
+        for path in (ROOT / "ui").glob("*.py")
+        for match in named.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert len(keys) > 60
+    for name, pattern, key in keys:
+        if pattern or "{" in key:  # "decision.{label}": at least one key must fit
+            form = re.compile(re.sub(r"\\{.*?\\}|\{.*?\}", ".+", key))
+            assert any(form.fullmatch(known) for known in text.WORDS), f"{name}: {key}"
+        else:
+            assert key in text.WORDS, f"{name}: {key}"
+
+
+def test_no_word_is_left_over() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ui").glob("*.py"))
+    code = source.replace((ROOT / "ui" / "text.py").read_text(encoding="utf-8"), "")
+    families = {match.split("{")[0] for match in re.findall(r"""f["']([\w.]+\{)""", code)}
+    plain = set(re.findall(r"""["']([\w.]+)["']""", code + (ROOT / "app.py").read_text(encoding="utf-8")))
+    own = set(re.findall(r"""say\(["']([\w.]+)["']""", source))
+    unused = [
+        key
+        for key in text.WORDS
+        if key not in plain | own and not any(family and key.startswith(family) for family in families)
+    ]
+    assert unused == []
+
+
+def test_spanish_is_not_english() -> None:
+    same = {key for key, words in text.WORDS.items() if words["en"] == words["es"]}
+    assert same == {"decision.NORMAL", "figure.f1"}, "words that read the same in both languages"
+
+
+def test_every_code_has_words_in_both_languages() -> None:
+    codes = {f"warning.{code}" for code in (*DECODING, *GATE, *panels.REFUSALS)}
+    codes |= {f"error.{code}" for code in get_args(ImageRule)}
+    codes |= {f"state.{state}" for state in get_args(State)}
+    codes |= {f"decision.{label}" for label in (*get_args(Label), "REFUSED")}
+    codes |= {f"figure.{key}" for key in about.FIGURES} | {f"explain.{key}" for key in about.FIGURES}
+    assert codes - set(text.WORDS) == set()
+
+
+@pytest.mark.parametrize("language", text.LANGUAGES)
+def test_every_decision_can_be_said(served: Served, language: text.Language) -> None:
+    for label in (*get_args(Label), None):
+        for truth in (None, "NORMAL", "PNEUMONIA"):
+            shown = reading(served, label, (*DECODING, *GATE), truth=truth)
+            assert text.say(f"decision.{label or 'REFUSED'}", language) in panels.result(shown, language)
+            assert "map-caption" in panels.caption(shown, language)
+    assert text.say("notice", language) in about.head(served, language)
+    assert text.say("limits", language) in about.about(served, language)
+
+
+# The reading
+
+
+def test_the_scale_says_in_words_what_it_shows(served: Served) -> None:
+    shown = panels.result(reading(served), "en")
+    assert 'role="img"' in shown
+    assert "90.0%" in shown
+    assert "threshold of 61%" in shown
+    assert "from 40% to 70% the model calls a film uncertain" in shown
+    assert "assumes that 50% of the films" in shown
+
+
+@pytest.mark.parametrize("code", panels.REFUSALS)
+def test_a_refusal_shows_its_reason_and_no_figure(served: Served, code: str) -> None:
+    refused = reading(served, None, (code, "colour"))
+    shown = panels.result(refused, "en", 0.05)
+    assert text.say_html(f"warning.{code}", "en") in shown
+    assert text.say_html("warning.colour", "en") in shown
+    assert shown.count(text.say_html(f"warning.{code}", "en")) == 1
+    for figure in ("90", "61", 'class="scale"', "prob"):
+        assert figure not in shown.replace("probability and no heat map", "")
+    assert "heat" not in panels.caption(refused, "en").replace("no heat map", "")
+
+
+def test_an_example_tells_whether_the_model_is_right(served: Served) -> None:
+    said = {
+        (label, truth): panels.truth(reading(served, label, truth=truth), "en")
+        for label in (*get_args(Label), None)
+        for truth in ("NORMAL", "PNEUMONIA")
+    }
+    assert "agrees" in said["NORMAL", "NORMAL"]
+    assert "says PNEUMONIA: it is wrong" in said["PNEUMONIA", "NORMAL"]
+    assert "says NORMAL: it is wrong" in said["NORMAL", "PNEUMONIA"]
+    assert "does not decide" in said["UNCERTAIN", "PNEUMONIA"]
+    assert "refuses" in said[None, "NORMAL"]
+    assert panels.truth(reading(served), "en") == ""
+
+
+def test_a_reading_stays_with_the_model_that_gave_it(served: Served) -> None:
+    shown = panels.result(reading(served), "en")
+    assert "fake-model 0.0.1" in shown
+    assert "0123456789ab" in shown
+    cached = reading_of(
+        replace(served, state="cached"), Prediction("NORMAL", 0.1, 0.6, True, (), 0.1), False, None
+    )
+    assert "earlier visit" in panels.result(cached, "en")
+    assert "earlier visit" in about.head(replace(served, state="cached"), "en")
+
+
+# Prevalence
+
+
+@pytest.mark.parametrize("stated", [0.001, 0.05, 0.5, 0.9])
+@pytest.mark.parametrize("probability", [0.0, 0.39, 0.41, 0.62, 0.999999])
+def test_the_decision_is_the_same_at_every_prevalence(
+    served: Served, stated: float, probability: float
+) -> None:
+    decision = served.predictor.decision
+    at = scale_of(reading(served, prediction=Prediction("NORMAL", probability, 0.61, True, (), 0.0)), stated)
+    assert at.band is not None
+    assert at.probability == pytest.approx(shift_prevalence(probability, 0.5, stated))
+    assert (at.probability >= at.threshold) == (probability >= decision.threshold)
+    assert (at.band[0] <= at.probability < at.band[1]) == (decision.label(probability) == "UNCERTAIN")
+
+
+def test_an_adjusted_figure_says_so_and_shows_the_models_own(served: Served) -> None:
+    shown = panels.result(reading(served), "en", 0.05)
+    assert "32.1%" in shown  # 9 : 1 at one half is 9/19 : 1 at one in twenty
+    assert "Adjusted to a prevalence of 5%" in shown
+    assert "at the 50% that the model assumes it is 90.0%" in shown
+    assert "the decision is the same" in shown
+    assert text.say("decision.PNEUMONIA", "en") in shown
+    assert "assumes that" not in shown
+
+
+def test_a_model_without_a_reference_prevalence_is_not_adjusted(served: Served) -> None:
+    bare = reading(
+        served, decision=served.predictor.decision.model_copy(update={"reference_prevalence": None})
+    )
+    assert panels.result(bare, "en", 0.05) == panels.result(bare, "en")
+
+
+@pytest.mark.parametrize(
+    ("typed", "share"),
+    [
+        ("5", 0.05),
+        (" 2,5 % ", 0.025),  # as Spanish writes it
+        ("99.9", 0.999),
+        ("0", None),
+        ("100", None),
+        ("-3", None),
+        ("nan", None),
+        ("many", None),
+        ("", None),
+    ],
+)
+def test_what_is_typed_as_prevalence(typed: str, share: float | None) -> None:
+    assert _share(typed) == (share if share is None else pytest.approx(share))
+
+
+# The report
+
+
+@pytest.mark.parametrize("language", text.LANGUAGES)
+def test_the_report_is_whole_and_names_no_file(served: Served, language: text.Language) -> None:
+    example = Example(Path("person7_bacteria_1.png"), "PNEUMONIA", "synthetic phantom, not a radiograph")
+    shown = reading_of(served, Prediction("PNEUMONIA", 0.9, 0.61, True, ("colour",), 0.01), True, example)
+    sheet = report.report(shown, language, 0.05, 0.4, datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
+    assert f'lang="{language}"' in sheet
+    for words in ("report.title", "report.notice", "decision.PNEUMONIA", "warning.colour", "limits.3"):
+        assert text.say_html(words, language) in sheet, words
+    assert text.percent(shift_prevalence(0.9, 0.5, 0.05), language) in sheet
+    assert "2031-02-03 04:05 UTC" in sheet
+    assert "fake-model 0.0.1" in sheet
+    assert "--heat:0.40" in sheet
+    assert sheet.count(report.FILM_PLACE) == 2
+    assert sheet.count(report.HEAT_PLACE) == 1
+    assert "person7" not in sheet
+    assert "http" not in sheet, "a report asks nothing of the network"
+
+
+# About the model
+
+
+def test_a_model_trained_on_phantoms_says_so_in_plain_sight(tmp_path: Path) -> None:
+    phantoms = Served(fake_predictor(tmp_path / "a"))
+    children = Served(fake_predictor(tmp_path / "b", "chest_xray"))
+    for language in text.LANGUAGES:
+        warning = text.say("phantom_model", language)
+        assert warning in about.head(phantoms, language)
+        assert warning not in about.head(children, language)
+    origins = [origin(phantoms.predictor.bundle), origin(children.predictor.bundle), origin(None)]
+    assert origins == ["phantoms", "children", "unknown"]
+
+
+def test_text_of_a_bundle_is_shown_as_text(tmp_path: Path) -> None:
+    shown = about.about(Served(fake_predictor(tmp_path, data="<script>alert(1)</script>")), "en")
+    assert "<script>" not in shown
+
+
+def test_a_bare_model_has_no_gallery_no_explorer_and_no_prevalence(served: Served) -> None:
+    fake = served.predictor
+    bare = FakePredictor(fake.backend, fake.preprocess, fake.decision, fake.identity)
+    assert examples(Served(bare)) == []
+    assert scored(Served(bare)) is None
+    assert text.say("measured.none", "en") in about.measured(Served(bare), "en")
+    kinds = {type(block).__name__ for block in built(bare).blocks.values()}
+    assert "Gallery" not in kinds
+    shown = reading_of(Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), False, None)
+    assert text.say("probability_bare", "en") in panels.result(shown, "en")
+
+
+def test_the_figures_are_those_of_metrics_json(served: Served) -> None:
+    shown = about.measured(served, "en")
+    assert "0.961 <small>[0.941 - 0.981]</small>" in shown
+    assert "234 normal" in shown
+    assert text.say("figure.brier", "en") not in shown, "a figure that the bundle does not bring"
+    assert "0,961" in about.measured(served, "es")
+
+
+def test_the_explorer_says_what_a_threshold_does_to_a_thousand_children(served: Served) -> None:
+    found = scored(served)
+    assert found is not None
+    explorer, rows = found
+    point = explorer.at(0.5, 0.1)
+    shown = about.explored(explorer, rows, point, "en")
+    cells = point.per_thousand()
+    assert f"100 are ill: {cells['caught']} are found, {cells['missed']} missed" in shown
+    assert f"900 are not: {cells['cleared']} are cleared" in shown
+    assert text.percent(point.sensitivity.value or 0, "en") in shown
+    assert shown.count("<svg") == 2
+
+
+def test_plots_are_shown_where_the_bundle_brings_them(tmp_path: Path) -> None:
+    pulled = Served(fake_predictor(tmp_path))
+    assert about.plot_files(pulled) == []
+    (tmp_path / "plots").mkdir()
+    phantom_file(tmp_path / "plots" / "roc.png")
+    phantom_file(tmp_path / "plots" / "sample_grid.png")
+    assert [path.name for path in about.plot_files(pulled)] == ["roc.png"], "the grid of films is not shown"
+    assert 'alt="Curva ROC"' in about.plots(pulled, "es")
+
+
+# Own data
+
+
+def test_a_suggestion_from_few_films_warns(served: Served) -> None:
+    found = scored(served)
+    assert found is not None
+    explorer, rows = found
+    figures = {key: {"value": 0.5, "ci95": None} for key in about.FIGURES}
+    counts = {"n": 80, "n_normal": 32, "n_pneumonia": 48, "n_groups": 40}
+    metrics = {**figures, **counts, "threshold": 0.61, "bootstrap": {"resamples": 2000}}
+    checked = own_data.Checked(explorer, rows, metrics, ("a.png: expected <that>",))
+    firm, few, one = (own_data.shown(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
+    assert "Too few films" not in firm
+    assert "Too few films" in few
+    assert "may miss only 2" in few
+    assert "Do not rely on it" in one
+    assert "&lt;that&gt;" in firm
+    for shown in (firm, few, one):
+        assert "would have come out between" in shown
+
+
+def test_what_is_remembered_of_own_data_names_no_file(served: Served) -> None:
+    from evaluation.own_data import OwnData
+
+    found = scored(served)
+    assert found is not None
+    kept = own_data.remember(OwnData(found[1], {}, Explorer(found[1], 0), []))
+    assert {(row.file, row.patient) for row in kept.rows} == {("", "")}
+
+
+# Many films
+
+
+def test_the_table_has_a_row_for_every_file(served: Served, tmp_path: Path) -> None:
+    film = phantom_file(tmp_path / "<b>film.png")
+    (tmp_path / "broken.png").write_text("plain words")
+    black = tmp_path / "black.png"
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(black)
+    with Batch([film, tmp_path / "broken.png", black]) as batch:
+        rows = tuple(many.row_of(row) for row in batch.rows(served.predictor))
+    done = many.Readings(rows)
+    shown = many.table(done, "es")
+    assert "&lt;b&gt;film.png" in shown
+    assert text.say("many.failed", "es") in shown
+    assert text.say_html("error.not_an_image", "es") in shown
+    assert text.say("warning.blank", "es") in shown
+    assert rows[2].probability is None, "a refused film has no probability"
+    assert "3 archivos: 1 leídos, 1 rechazados, 1 ilegibles." in many.summary(done, "es")
+    link = re.search(r"base64,([\w+/=]+)", many.summary(done, "en"))
+    assert link
+    assert base64.b64decode(link[1]).decode().count("\n") == 4
+
+
+def test_thumbnails_are_one_picture(tmp_path: Path) -> None:
+    film = many.thumbnail(decode_file(phantom_file(tmp_path / "film.png")))
+    assert film.size == (many.SIDE, many.SIDE)
+    style = many.thumbnails([film, None, film])
+    assert style.count("url(data:image/jpeg") == 1
+    assert ".thumb-0{" in style
+    assert ".thumb-1{" not in style
+    assert f".thumb-2{{background-position:-{2 * many.SIDE}px -0px}}" in style

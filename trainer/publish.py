@@ -1,0 +1,181 @@
+"""A bundle -> the Hub: verified, shown, one commit, one tag."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, ModelCard, hf_hub_download
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from cxr.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
+from cxr.errors import BundleError, HubError, UsageError
+from trainer.card import write_card
+from trainer.hub_client import Plan, Remote, look_at, open_client, plan, told
+from trainer.hub_config import PublishConfig
+
+
+def publish(config: PublishConfig) -> str | None:
+    """Run `config` and return the commit's id, or None for a dry run.
+
+    Everything is verified before anything is sent; the branch moves in one commit or not at all. Raises UsageError,
+    BundleError or HubError.
+    """
+    bundle = verify(config.folder)
+    tag = config.tag or f"v{bundle.description.version}"
+    print(f"verified: {bundle.description.name} {bundle.description.version}, {_count(bundle)} files")
+    api = open_client(config.patience)
+    with told("a look at the repository on the Hub", "publish"):
+        remote = look_at(api, config.repo_id, "model")
+        tags = _tags(api, config.repo_id) if remote else {}
+    _check(config, tag, remote, tags)
+    with tempfile.TemporaryDirectory(prefix="cxr-release-") as scratch:
+        with told("the version that is on the Hub now", "publish"):
+            previous = _previous(config.repo_id, remote)
+        files = {} if _is_there(bundle, previous) else _staged(bundle, Path(scratch) / "release", previous)
+        changes = plan(files, remote, set(previous["sha256"]) if previous and files else set())
+        _show(config, tag, remote, changes)
+        if config.dry_run:
+            print("dry run: nothing was changed")
+            return None
+        commit = _commit(api, config, tag, remote, changes)
+    _tag(api, config, tag, commit)
+    print(f"published: hub:{config.repo_id}@{tag} at {commit}\n{api.endpoint}/{config.repo_id}/tree/{tag}")
+    return commit
+
+
+def verify(folder: Path) -> Bundle:
+    """Load the bundle as the app would, golden probe and all, and read its card. Raises BundleError."""
+    from cxr.predictor import Predictor  # with its backend: bad settings are told before it loads
+
+    bundle = load_bundle(folder)
+    if altered := altered_files(folder):
+        raise BundleError("files as bundle.json lists them", f"others: {altered}", "restore the bundle")
+    Predictor.from_bundle(folder)
+    _read_card(folder)
+    return bundle
+
+
+def stage(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> Bundle:
+    """A copy of the bundle whose card also says what changed since the previous version; verified again."""
+    shutil.copytree(bundle.folder, folder, ignore=_only_listed(bundle))
+    fields = bundle.description.model_dump(mode="json", exclude={"sha256"})
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    write_card(folder, fields, metrics, previous)
+    _read_card(folder)
+    write_description(folder, fields)
+    return load_bundle(folder)
+
+
+def _only_listed(bundle: Bundle) -> Any:
+    """What else lies in the folder, a note or an editor's backup, is not published."""
+    listed = {DESCRIPTION, *bundle.description.sha256}
+
+    def others(folder: str, names: list[str]) -> set[str]:
+        here = Path(folder).relative_to(bundle.folder)
+        files = {name for name in names if (Path(folder) / name).is_file()}
+        return {name for name in files if (here / name).as_posix() not in listed}
+
+    return others
+
+
+def _read_card(folder: Path) -> None:
+    try:
+        front = ModelCard.load(folder / "README.md", ignore_metadata_errors=False).data
+    except (OSError, ValueError, YAMLError) as error:
+        raise BundleError(
+            "a model card whose front matter can be read",
+            str(error).splitlines()[0],
+            "train the bundle again, or restore its README.md",
+        ) from error
+    missing = [key for key in ("license", "library_name", "pipeline_tag") if not front.get(key)]
+    if missing:
+        raise BundleError(
+            "a card with license, library_name and pipeline_tag", f"none of {missing}", "restore it"
+        )
+
+
+def _count(bundle: Bundle) -> int:
+    return len(bundle.description.sha256) + 1
+
+
+def _tags(api: HfApi, repo_id: str) -> dict[str, str]:
+    return {tag.name: tag.target_commit for tag in api.list_repo_refs(repo_id).tags}
+
+
+def _check(config: PublishConfig, tag: str, remote: Remote | None, tags: dict[str, str]) -> None:
+    if tag in tags:
+        raise UsageError(
+            "a version that is not on the Hub yet",
+            f"{tag}, which is there at {tags[tag][:12]}",
+            "train with a higher --version, or pass another --tag",
+        )
+    if config.private and remote and not remote.private:
+        raise UsageError(
+            "a private repository",
+            f"{config.repo_id}, which is public",
+            "leave --private out, or name another",
+        )
+
+
+def _previous(repo_id: str, remote: Remote | None) -> dict[str, Any] | None:
+    """bundle.json of what is on the Hub now, with its figures as `metrics`; None where there is none."""
+    if remote is None or not {DESCRIPTION, "metrics.json"} <= set(remote.files):
+        return None
+
+    def read(name: str) -> dict[str, Any]:
+        path = Path(hf_hub_download(repo_id, name, revision=remote.commit))
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return loaded
+
+    return {**read(DESCRIPTION), "metrics": read("metrics.json")}
+
+
+def _is_there(bundle: Bundle, previous: dict[str, Any] | None) -> bool:
+    """Whether the branch holds this very bundle, as after a publish that lost its answer or its tag.
+
+    The card is left out: there, it says what changed since the version before.
+    """
+
+    def rest(sha256: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in sha256.items() if name != "README.md"}
+
+    return previous is not None and rest(previous["sha256"]) == rest(bundle.description.sha256)
+
+
+def _staged(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> dict[str, Path]:
+    release = stage(bundle, folder, previous)
+    return {name: release.folder / name for name in (DESCRIPTION, *release.description.sha256)}
+
+
+def _show(config: PublishConfig, tag: str, remote: Remote | None, changes: Plan) -> None:
+    if not changes:
+        print(f"{config.repo_id} holds this bundle already; it becomes {tag}")
+        return
+    kind = "a new repository" if remote is None else f"now at {remote.commit[:12]}"
+    print(f"{config.repo_id} ({kind}) becomes {tag}:", *changes.lines(), sep="\n")
+
+
+def _commit(api: HfApi, config: PublishConfig, tag: str, remote: Remote | None, changes: Plan) -> str:
+    if remote is None:
+        with told("a new repository on the Hub", "publish"):
+            api.create_repo(config.repo_id, private=config.private or None, exist_ok=True)
+            remote = look_at(api, config.repo_id, "model")
+        if remote is None:
+            raise HubError("the new repository on the Hub", "none", "run publish again")
+    if not changes:
+        return remote.commit
+    with told(f"one commit to {config.repo_id}, whole or not at all", "publish"):
+        done = api.create_commit(
+            config.repo_id,
+            changes.operations(),
+            commit_message=f"Release {tag}",
+            parent_commit=remote.commit,
+        )
+    return str(done.oid)
+
+
+def _tag(api: HfApi, config: PublishConfig, tag: str, commit: str) -> None:
+    with told(f"the tag {tag}; the commit {commit[:12]} is on the Hub", "the same publish"):
+        api.create_tag(config.repo_id, tag=tag, revision=commit)

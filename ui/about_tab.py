@@ -1,0 +1,130 @@
+"""The tab about the model: what it learned from, its limits, its figures, and the operating-point explorer."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cxr.errors import DataError
+from cxr.serving import Served, Serving
+from evaluation.operating_point import Explorer
+from evaluation.predictions import ScoredFilm, read_predictions
+from ui import about
+from ui.part import HIDDEN, Part
+from ui.text import DEFAULT_LANGUAGE, Language, as_language, say, say_html
+
+_PREVALENCE = 20.0
+"""Where the prevalence slider stands at first, in percent: a round figure, the visitor's to move."""
+
+
+def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
+    """Lay the tab out, inside a gr.Tab, and wire it."""
+    served, first = serving.now, DEFAULT_LANGUAGE
+    opened = gr.State(False)
+    told = gr.HTML(about.about(served, first), elem_id="about")
+    with gr.Column(elem_id="explorer", visible=scored(served) is not None) as column:
+        intro = gr.HTML(_intro(first))
+        with gr.Row():
+            threshold = gr.Slider(
+                0,
+                100,
+                _percent(served),
+                step=0.1,
+                label=say("explorer.threshold", first),
+                elem_id="explorer-threshold",
+                min_width=280,
+                buttons=[],
+            )
+            prevalence = gr.Slider(
+                0.5,
+                99.5,
+                _PREVALENCE,
+                step=0.5,
+                label=say("explorer.prevalence", first),
+                elem_id="explorer-prevalence",
+                min_width=280,
+                buttons=[],
+            )
+        back = gr.Button(say("explorer.back", first), size="sm", elem_id="explorer-back")
+        shown = gr.HTML(_explored(served, first, _percent(served), _PREVALENCE), elem_id="explored")
+    figures = gr.HTML(about.measured(served, first), elem_id="measured")
+    with gr.Accordion(
+        say("plots", first), open=False, visible=bool(about.plot_files(served)), elem_id="plots"
+    ) as drawer:
+        plots = gr.HTML()
+
+    def explore(chosen: str, at: float, share: float) -> str:
+        return _explored(serving.now, as_language(chosen), at, share)
+
+    def open_plots(chosen: str) -> list[Any]:
+        return [True, about.plots(serving.now, as_language(chosen))]
+
+    for slider in (threshold, prevalence):
+        slider.change(
+            explore,
+            [language, threshold, prevalence],
+            shown,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **HIDDEN,
+        )
+    back.click(lambda: _percent(serving.now), None, threshold, show_progress="hidden", **HIDDEN)
+    drawer.expand(open_plots, language, [opened, plots], show_progress="hidden", **HIDDEN)
+
+    def again(served: Served, code: Language, at: float, share: float, seen: bool) -> list[Any]:
+        return [
+            about.about(served, code),
+            gr.Column(visible=scored(served) is not None),
+            _intro(code),
+            gr.Slider(label=say("explorer.threshold", code)),
+            gr.Slider(label=say("explorer.prevalence", code)),
+            say("explorer.back", code),
+            _explored(served, code, at, share),
+            about.measured(served, code),
+            gr.Accordion(label=say("plots", code), visible=bool(about.plot_files(served))),
+            about.plots(served, code) if seen else "",
+        ]
+
+    spoken = [told, column, intro, threshold, prevalence, back, shown, figures, drawer, plots]
+    return Part(spoken, [threshold, prevalence, opened], again)
+
+
+def scored(served: Served) -> tuple[Explorer, list[ScoredFilm]] | None:
+    """The bundle's held-out answers, resampled; None where it brings none that can be explored."""
+    bundle = served.predictor.bundle
+    return _scored(bundle.folder, bundle.model_sha256) if bundle else None
+
+
+@lru_cache(maxsize=2)
+def _scored(folder: Path, sha256: str) -> tuple[Explorer, list[ScoredFilm]] | None:
+    # sha256: another model may come to lie in the same folder.
+    if not (folder / "predictions.csv").is_file():
+        return None
+    rows = read_predictions(folder / "predictions.csv")
+    try:
+        return Explorer(rows), rows
+    except DataError:  # films of one class: there is nothing to explore
+        return None
+
+
+def _percent(served: Served) -> float:
+    return round(served.predictor.decision.threshold * 100, 1)
+
+
+def _explored(served: Served, language: Language, at: float, share: float) -> str:
+    found = scored(served)
+    if found is None:
+        return ""
+    explorer, rows = found
+    # The slider shows one decimal: where it stands at the model's own threshold, that very threshold is meant.
+    own = served.predictor.decision.threshold
+    threshold = own if abs(at - 100 * own) < 0.051 else at / 100
+    return about.explored(explorer, rows, explorer.at(threshold, share / 100), language)
+
+
+def _intro(language: Language) -> str:
+    return (
+        f'<section class="about"><h2>{say_html("explorer", language)}</h2>'
+        f"<p>{say_html('explorer.intro', language)}</p></section>"
+    )
