@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench train figures lock
+.PHONY: help setup run test lint demo bench train figures lock
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10

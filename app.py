@@ -54,7 +54,7 @@ def launch_options() -> dict[str, Any]:
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": [],
+        "footer_links": [],  # the page has its own, in both languages
         "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,

@@ -132,7 +132,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN
     )
     opacity.input(None, opacity, None, js=_SET_OPACITY, **HIDDEN)
-    prevalence.input(
+    prevalence.change(
         lambda now, chosen, stated: _result(now, as_language(chosen), stated),
         [reading, language, prevalence],
         result,
