@@ -17,9 +17,13 @@ from PIL import Image
 from cxr.decision import shift_prevalence
 from cxr.image import decode_file
 from cxr.phantom import make_phantom
-from cxr.predictor import Predictor
+from cxr.predictor import Prediction, Predictor
+from cxr.serving import Served
 from evaluation.operating_point import Explorer
 from evaluation.predictions import read_predictions
+from ui.model import Example
+from ui.reading import reading_of
+from ui.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
 from ui.text import WORDS, percent, say
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -196,6 +200,7 @@ def test_an_unreadable_file_is_told_in_one_line_and_another_can_follow(visit: An
     toast.wait_for()
     assert say("error.not_an_image", "en") in toast.inner_text()
     assert "/tmp" not in seen.page.locator("body").inner_text()
+    seen.page.get_by_text("Drop a radiograph here").wait_for()  # the box has been cleared
     seen.read(phantom_file(tmp_path / "film.png"))
 
 
@@ -274,11 +279,38 @@ def test_the_report_is_one_page_and_whole(visit: Any, browser: Any, tmp_path: Pa
     assert say("report.notice", "es") in sheet.locator("body").inner_text()
     assert sheet.eval_on_selector_all("img", "all => all.map(image => image.naturalWidth > 0)") == [True] * 3
     film, heat = (sheet.locator(where).last.bounding_box() for where in (".film img:first-child", ".heat"))
-    assert film == pytest.approx(heat), "the heat map lies on the film"
+    assert film == pytest.approx(heat, abs=0.5), "the heat map lies on the film"
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     pages = re.findall(rb"/Type\s*/Page\b", sheet.pdf(format="A4", prefer_css_page_size=True))
     sheet.close()
     assert len(pages) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_report_with_every_warning_is_one_page_too(
+    browser: Any, predictor: Predictor, tmp_path: Path, language: Any
+) -> None:
+    notes = (
+        "transparency",
+        "colour",
+        "rotated_by_exif",
+        "white_is_zero",
+        "unlike_training",
+        "low_resolution",
+    )
+    example = Example(tmp_path, "NORMAL", "held-out film of chest_xray")
+    prediction = Prediction("UNCERTAIN", 0.6, 0.61, True, notes, 0.01)
+    shown = reading_of(Served(predictor, "cached"), prediction, heat=True, example=example)
+    square = phantom_file(tmp_path / "film.png").as_uri()
+    sheet = report(shown, language, 0.05, 0.6)
+    for place, value in ((FILM_PLACE, square), (HEAT_PLACE, square), (RATIO_PLACE, "1")):
+        sheet = sheet.replace(place, value)
+    (tmp_path / "report.html").write_text(sheet, encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
+    page.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
 
 
 def test_many_films_become_a_table_that_sorts(visit: Any, predictor: Predictor, tmp_path: Path) -> None:
@@ -421,7 +453,7 @@ def test_in_spanish_no_english_is_left(visit: Any, tmp_path: Path) -> None:
     seen.tab(3)
     seen.page.locator("#explored svg").first.wait_for()
     listen()
-    words = "\n".join(said)
+    words = "\n".join(said).replace("las carpetas NORMAL y PNEUMONIA", "")  # names of folders
     assert len(words) > 5000
     english = re.findall(
         r"(?i)\b(?:the|and|of|with|from|this|film|films|files?|threshold|is|drop|click|upload|use|settings|"
