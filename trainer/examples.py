@@ -10,14 +10,15 @@ from cxr.dataset import Film
 from cxr.decision import logit
 from cxr.files import write_bytes, write_text
 from cxr.image import decode
-from cxr.loading import LoadedFilms
+from cxr.loading import LoadedFilms, load_films
 from cxr.predictor import Predictor
 from cxr.sources import FilmSource, PhantomSource
 from cxr.types import NORMAL, UNCERTAIN
 
 COLUMNS = ("file", "truth", "probability", "attribution")
 PHANTOM_ATTRIBUTION = "synthetic phantom, not a radiograph of a person"
-_PHANTOM_COUNT = 8
+_PHANTOMS = 400
+"""How many the gallery is chosen from, where it may not show films."""
 
 
 def write_examples(
@@ -25,9 +26,10 @@ def write_examples(
 ) -> None:
     """Write images and examples.csv. `kind` is "films" (held-out films of the data set) or "phantoms"."""
     if kind == "phantoms" and not isinstance(source, PhantomSource):
-        source = PhantomSource(12 * _PHANTOM_COUNT)
+        source = PhantomSource(_PHANTOMS)
         passing = [film for film in source.films if _passes(predictor, source, film)]
-        films = _spread_phantoms(passing or source.films)
+        loaded, _ = load_films(source, passing or source.films, predictor.preprocess)
+        films = _telling_films(predictor, loaded)
         attribution = PHANTOM_ATTRIBUTION
     else:
         films = _telling_films(predictor, held_out)
@@ -60,16 +62,6 @@ def write_examples(
 def _passes(predictor: Predictor, source: FilmSource, film: Film) -> bool:
     """Whether the input gate takes a phantom for a film: it was fitted to others."""
     return predictor.predict(decode(source.read(film), film.name)).accepted
-
-
-def _spread_phantoms(films: list[Film]) -> list[Film]:
-    """Half normal, a quarter bacterial, a quarter viral."""
-    wanted = {"": _PHANTOM_COUNT // 2, "bacterial": _PHANTOM_COUNT // 4, "viral": _PHANTOM_COUNT // 4}
-    return [
-        film
-        for subtype, count in wanted.items()
-        for film in [f for f in films if f.subtype == subtype][:count]
-    ]
 
 
 def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
