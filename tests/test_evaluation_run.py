@@ -71,9 +71,9 @@ def write_data(folder: Path) -> Path:
 REAL_LOAD_MODEL = load_model
 
 
-def load_brightness(model: str) -> Predictor:
+def load_brightness(model: str, preprocess: PreprocessSpec | None = None) -> Predictor:
     """MODEL "brightness" needs no TensorFlow; any other goes the usual way."""
-    return brightness_predictor() if model == "brightness" else REAL_LOAD_MODEL(model)
+    return brightness_predictor() if model == "brightness" else REAL_LOAD_MODEL(model, preprocess)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     data, out, printed = write_data(folder / "films"), folder / "results" / "first", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr("evaluation.run.load_model", load_brightness)
+        patch.setattr("cxr.model_source.load_model", load_brightness)
         metrics = run(config(data, out, seed=3, audit=True))
     return Finished(data, out, metrics, printed.getvalue())
 
@@ -99,7 +99,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Films, the model of brightness, and no plots, which take a second."""
-    monkeypatch.setattr("evaluation.run.load_model", load_brightness)
+    monkeypatch.setattr("cxr.model_source.load_model", load_brightness)
     monkeypatch.setattr("evaluation.run.write_plots", lambda *_: [])
     return write_data(tmp_path / "films")
 
@@ -213,7 +213,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     monkeypatch.setattr("evaluation.run.open_data", lambda _: pytest.fail("read the data first"))
-    monkeypatch.setattr("evaluation.run.load_model", lambda _: pytest.fail("loaded the model first"))
+    monkeypatch.setattr("cxr.model_source.load_model", lambda _: pytest.fail("loaded the model first"))
     assert invoke(monkeypatch, "--model", "brightness", "--data", data, "--out", out) == 2
     assert capsys.readouterr().err.startswith(
         "error: expected an output folder that is new or empty; received "

@@ -251,9 +251,10 @@ WORDS: dict[str, dict[Language, str]] = {
     "limits": {"en": "Limits", "es": "Límites"},
     "limits.1": {
         "en": "On adults, lateral views, other body parts and films of other hospitals its answers are unknown or "
-        "wrong, and it does not notice.",
+        "wrong. It refuses images that look unlike its training films, but cannot notice all of them.",
         "es": "En adultos, proyecciones laterales, otras partes del cuerpo e imágenes de otros hospitales sus "
-        "respuestas son desconocidas o erróneas, y no lo advierte.",
+        "respuestas son desconocidas o erróneas. Rechaza las imágenes que no se parecen a las de su "
+        "entrenamiento, pero no puede advertirlas todas.",
     },
     "limits.2": {
         "en": "Pneumonia here is the label of a data set, not confirmed by microbiology; it knows no other disease.",
