@@ -54,7 +54,7 @@ def launch_options() -> dict[str, Any]:
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
-        "footer_links": [],
+        "footer_links": [],  # the page has its own, in both languages
         "mcp_server": True,  # ours: see ui.tools
         "ssr_mode": False,
         "share": False,
@@ -78,7 +78,7 @@ def _theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_800",
         button_primary_text_color="white",
     )
 

@@ -144,8 +144,9 @@ class _Parts:
         if not instance_norm:
             return batch(x)
         half = x.shape[-1] // 2
-        per_film = layers.LayerNormalization(
-            axis=(1, 2), center=False, scale=False, dtype=self._dtype, name=f"{name}_film_norm"
+        # One group a channel; not LayerNormalization over places, whose axes Keras forgets when it reads HDF5.
+        per_film = layers.GroupNormalization(
+            -1, center=False, scale=False, dtype=self._dtype, name=f"{name}_film_norm"
         )
         joined = layers.Concatenate(dtype=self._dtype, name=f"{name}_join")
         first = self._channels(x, 0, half, f"{name}_film")

@@ -31,12 +31,15 @@ _ERRORS_ONLY = 3
 
 
 class OnnxBackend:
-    """A network in ONNX. Safe to call from several threads; one film's answer does not depend on its batch."""
+    """A network in ONNX, safe to call from several threads.
+
+    One film's answer depends on its batch by float32 rounding at most.
+    """
 
     def __init__(self, content: bytes) -> None:
         """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above."""
         options = onnxruntime.SessionOptions()
-        # One thread a call: callers then share the cores evenly, and sums are always taken in the same order.
+        # One thread a call: callers then share the cores evenly, and no sum is split between threads.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         try:

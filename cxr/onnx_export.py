@@ -133,7 +133,8 @@ def _gradient(model: keras.Model, places: Any, logit: Any) -> Any:
 
 def _head_layers(model: keras.Model, places: Any) -> list[keras.layers.Layer]:
     """The layers after the last feature maps. Raises BundleError where they branch."""
-    flat = [layer for layer in model.layers if len(layer.output.shape) != 4]
+    spatial = [number for number, layer in enumerate(model.layers, 1) if len(layer.output.shape) == 4]
+    flat = model.layers[max(spatial, default=0) :]
     read = places
     for layer in flat:
         if layer.input is not read:

@@ -204,7 +204,8 @@ def test_privacy_and_limits(server: str, predictor: Predictor) -> None:
     assert blocks.delete_cache is not None
     assert max(blocks.delete_cache) <= 600
     network = [fn for fn in blocks.fns.values() if fn.concurrency_id == "network"]
-    assert len(network) >= 8  # upload, button, gallery, many films, own data, and the three endpoints
+    # Upload, button, gallery, many films, own data, and the three endpoints.
+    assert len(network) == 8
     assert {fn.concurrency_limit for fn in network} == {limits.AT_ONCE}
 
 

@@ -15,7 +15,7 @@ from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
 from evaluation.run import run
 from trainer.card import interval, show
-from trainer.readme import WORDS, with_figures
+from trainer.readme import BEGIN, BEGIN_SPEEDS, END, END_SPEEDS, SPEEDS, WORDS, between, speeds, table
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "bundles" / "default"
@@ -84,7 +84,9 @@ def test_card_shows_the_figures(metrics):
 @pytest.mark.parametrize("name", WORDS)
 def test_readme_shows_the_figures(metrics, name):
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert with_figures(text, metrics, WORDS[name]) == text, "run make figures"
+    assert between(text, BEGIN, END, table(metrics, WORDS[name])) == text, "run make figures"
+    found = json.loads(SPEEDS.read_text(encoding="utf-8"))
+    assert between(text, BEGIN_SPEEDS, END_SPEEDS, speeds(found, WORDS[name])) == text, "run make figures"
 
 
 def test_evaluation_recomputes_every_figure_on_the_real_films(metrics, chest_xray, tmp_path):

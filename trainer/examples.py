@@ -26,7 +26,8 @@ def write_examples(
     """Write images and examples.csv. `kind` is "films" (held-out films of the data set) or "phantoms"."""
     if kind == "phantoms" and not isinstance(source, PhantomSource):
         source = PhantomSource(12 * _PHANTOM_COUNT)
-        films = _spread_phantoms(source.films)
+        passing = [film for film in source.films if _passes(predictor, source, film)]
+        films = _spread_phantoms(passing or source.films)
         attribution = PHANTOM_ATTRIBUTION
     else:
         films = _telling_films(predictor, held_out)
@@ -54,6 +55,11 @@ def write_examples(
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "examples.csv", stream.getvalue())
+
+
+def _passes(predictor: Predictor, source: FilmSource, film: Film) -> bool:
+    """Whether the input gate takes a phantom for a film: it was fitted to others."""
+    return predictor.predict(decode(source.read(film), film.name)).accepted
 
 
 def _spread_phantoms(films: list[Film]) -> list[Film]:

@@ -1,6 +1,6 @@
-"""python -m trainer.readme: write the figures of bundles/default into README.md and README.es.md.
+"""python -m trainer.readme: write the figures of bundles/default and of the benchmarks into both READMEs.
 
-The table stands between two comments in each file; nothing in it is typed by hand.
+Each table stands between two comments; nothing in it is typed by hand.
 """
 
 import json
@@ -16,7 +16,9 @@ from trainer.card import interval, show
 
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = ROOT / "bundles" / "default" / "metrics.json"
+SPEEDS = ROOT / "benchmarks" / "results.json"
 BEGIN, END = "<!-- figures of bundles/default: make figures -->", "<!-- end of figures -->"
+BEGIN_SPEEDS, END_SPEEDS = "<!-- ratios of make bench: make figures -->", "<!-- end of ratios -->"
 SHOWN = ("roc_auc", "accuracy", "sensitivity", "specificity", "ece")
 WORDS = {
     "README.md": {
@@ -31,6 +33,16 @@ WORDS = {
         "ece": "expected calibration error",
         "to": " to ",
         "decimal": ".",
+        "speed_head": "measured side by side | ours | naive app | empty app | naive / ours | ours / empty",
+        "start": "start to the first answer, s",
+        "memory": "memory when serving, MB",
+        "p50": "`/predict` through gradio_client, median, ms",
+        "calls": "calls a second, 8 callers",
+        "film": "one film in process, ms",
+        "small": "scoring, films a second, 224 px",
+        "large": "scoring, films a second, 2000 px",
+        "epoch": "epoch of the original's recipe, s",
+        "machine": "Machine: {cores} cores ({processor}), Python {python}.",
         "rest": "Called UNCERTAIN: {share}% of the test films; accuracy on the rest: {accuracy}.",
     },
     "README.es.md": {
@@ -45,6 +57,16 @@ WORDS = {
         "ece": "error de calibración esperado",
         "to": " a ",
         "decimal": ",",
+        "speed_head": "medido en paralelo | nuestro | app ingenua | app vacía | ingenua / nuestro | nuestro / vacía",
+        "start": "del arranque a la primera respuesta, s",
+        "memory": "memoria al servir, MB",
+        "p50": "`/predict` con gradio_client, mediana, ms",
+        "calls": "llamadas por segundo, 8 clientes",
+        "film": "una imagen en proceso, ms",
+        "small": "puntuación, imágenes por segundo, 224 px",
+        "large": "puntuación, imágenes por segundo, 2000 px",
+        "epoch": "época de la receta original, s",
+        "machine": "Máquina: {cores} núcleos ({processor}), Python {python}.",
         "rest": "UNCERTAIN (incierta): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
     },
 }
@@ -75,23 +97,52 @@ def table(metrics: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def with_figures(text: str, metrics: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    """A README's text with its table written anew. Raises UsageError where the two comments are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UsageError(
-            f"the comments {BEGIN} and {END} in the README", "a file without them", "put them back"
+def speeds(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """The ratios of a benchmark run as a Markdown table; a row's dash is what the run does not measure."""
+    calls = {who: of["calls_per_second"]["8"] for who, of in found["predict"].items()}
+    rows = {
+        "start": found["first_answer_seconds"],
+        "memory": found["memory_mb"],
+        "p50": {who: 1000 * of["p50"] for who, of in found["predict"].items()},
+        "calls": calls,
+        "film": {who: 1000 * seconds for who, seconds in found["one_film_seconds"].items()},
+        "small": found["films_per_second"]["224 px"],
+        "large": found["films_per_second"]["2000 px"],
+        "epoch": found["epoch"]["seconds"],
+    }
+    lines = [f"| {words['speed_head']} |", "|---|---|---|---|---|---|"]
+    for key, values in rows.items():
+        ours, naive, empty = values["ours"], values["naive"], values.get("empty")
+        cells = [_short(ours), _short(naive), _short(empty), _short(naive / ours)]
+        cells.append(_short(ours / empty if empty else None))
+        lines.append(
+            f"| {words[key]} | {' | '.join(cell.replace('.', words['decimal']) for cell in cells)} |"
         )
-    return f"{before}{BEGIN}\n{table(metrics, words)}\n{END}{after}"
+    return "\n".join([*lines, "", words["machine"].format(**found["machine"])])
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}" if value >= 20 else f"{value:.2f}"
+
+
+def between(text: str, begin: str, end: str, table: str) -> str:
+    """A README's text with one table written anew. Raises UsageError where its two comments are missing."""
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise UsageError(
+            f"the comments {begin} and {end} in the README", "a file without them", "put them back"
+        )
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def write_readmes() -> None:
     """Write the tables into both files."""
-    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    metrics, found = (json.loads(path.read_text(encoding="utf-8")) for path in (METRICS, SPEEDS))
     for name, words in WORDS.items():
         text = (ROOT / name).read_text(encoding="utf-8")
-        write_text(ROOT / name, with_figures(text, metrics, words))
+        text = between(text, BEGIN, END, table(metrics, words))
+        write_text(ROOT / name, between(text, BEGIN_SPEEDS, END_SPEEDS, speeds(found, words)))
 
 
 if __name__ == "__main__":

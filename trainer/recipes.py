@@ -103,7 +103,6 @@ DEFAULT = Recipe(
             "instance_norm_stages": 2,
         },
     ),
-    members=3,
     preprocess=PreprocessSpec(size=160, resample="bilinear"),
     epochs=28,
     learning_rate=2e-3,

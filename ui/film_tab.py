@@ -17,7 +17,7 @@ from ui.limits import NETWORK
 from ui.model import Example, examples
 from ui.part import HIDDEN, Part
 from ui.reading import Reading, reading_of
-from ui.report import FILM_PLACE, HEAT_PLACE, report
+from ui.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
 from ui.text import DEFAULT_LANGUAGE, Language, as_language, attribution, is_phantom, say
 
 _SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat', share / 100); }"
@@ -25,7 +25,9 @@ _SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat'
 _SAVE_REPORT = f"""(sheet) => {{
   const [film, heat] = document.querySelectorAll('#viewer .film img');
   if (!sheet || !film || !heat) return;
-  const whole = sheet.replaceAll('{FILM_PLACE}', film.src).replaceAll('{HEAT_PLACE}', heat.src);
+  const ratio = film.naturalWidth / film.naturalHeight;
+  const whole = sheet.replaceAll('{FILM_PLACE}', film.src).replaceAll('{HEAT_PLACE}', heat.src)
+    .replaceAll('{RATIO_PLACE}', ratio);
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([whole], {{type: 'text/html'}}));
   link.download = 'chest-x-ray-report.html';
@@ -132,7 +134,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN
     )
     opacity.input(None, opacity, None, js=_SET_OPACITY, **HIDDEN)
-    prevalence.input(
+    prevalence.change(
         lambda now, chosen, stated: _result(now, as_language(chosen), stated),
         [reading, language, prevalence],
         result,

@@ -7,6 +7,7 @@ import gradio as gr
 from cxr.serving import Served, Serving
 from ui import about
 from ui.about_tab import add_about_tab
+from ui.film_box import TAKE_ANY_FILE
 from ui.film_tab import add_film_tab
 from ui.many_tab import add_many_tab
 from ui.own_data_tab import add_own_data_tab
@@ -19,7 +20,11 @@ _TABS = {
     "own": add_own_data_tab,
     "about": add_about_tab,
 }
-_SET_PAGE_LANGUAGE = "(language) => { document.documentElement.lang = language; }"
+# `spoken` says that the page has found its language, for whoever drives it.
+_SET_PAGE_LANGUAGE = """(language) => {
+  document.documentElement.lang = language;
+  document.documentElement.dataset.spoken = language;
+}"""
 
 
 def add_page(app: gr.Blocks, serving: Serving) -> None:
@@ -41,6 +46,7 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
             with gr.Tab(say(f"tab.{name}", DEFAULT_LANGUAGE), id=name) as tab:
                 parts.append(add_tab(serving, language))
             tabs.append(tab)
+    built_for = serving.now
     foot = gr.HTML(about.foot(DEFAULT_LANGUAGE), elem_id="foot")
 
     def say_all(served: Served, code: Language, kept: list[Any]) -> list[Any]:
@@ -57,10 +63,15 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
     def greet(request: gr.Request, *kept: Any) -> list[Any]:
         asked = request.query_params.get("lang")
         code = as_language(asked) if asked else language_of(request.headers.get("accept-language", ""))
+        if code == DEFAULT_LANGUAGE and serving.now is built_for:  # as the page already is
+            return [code, *(gr.skip() for _ in spoken)]
         return [code, *say_all(serving.now, code, list(kept))]
 
     spoken = [head, foot, *tabs, *(component for part in parts for component in part.spoken)]
     kept = [component for part in parts for component in part.kept]
     language.change(None, language, None, js=_SET_PAGE_LANGUAGE, **HIDDEN)
     language.input(speak, [language, *kept], spoken, show_progress="hidden", **HIDDEN)
-    app.load(greet, kept, [language, *spoken], show_progress="hidden", **HIDDEN)
+    app.load(None, None, None, js=TAKE_ANY_FILE, **HIDDEN)
+    app.load(greet, kept, [language, *spoken], show_progress="hidden", **HIDDEN).then(
+        None, language, None, js=_SET_PAGE_LANGUAGE, **HIDDEN
+    )

@@ -163,7 +163,7 @@ def facts(reading: Reading, language: Language) -> str:
     model = reading.model
     rows = [
         ("source", attribution(reading.source, language)),
-        ("seconds", f"{number(reading.prediction.seconds * 1000, language)} ms"),
+        ("seconds", _milliseconds(reading.prediction.seconds, language)),
         ("model", f"{model.name} {model.version}".strip()),
         ("revision", model.revision[:12]),
         ("weights", model.sha256[:12]),
@@ -173,6 +173,10 @@ def facts(reading: Reading, language: Language) -> str:
         f"<dt>{say_html(key, language)}</dt><dd>{escape(value)}</dd>" for key, value in rows if value
     )
     return f'<dl class="facts">{cells}</dl>'
+
+
+def _milliseconds(seconds: float, language: Language) -> str:
+    return f"{number(seconds * 1000, language)} ms" if seconds >= 0.001 else "<1 ms"
 
 
 def _panel(label: str, body: str, language: Language) -> str:

@@ -12,8 +12,8 @@ from ui import panels
 from ui.reading import Reading, scale_of
 from ui.text import Language, say_html
 
-FILM_PLACE, HEAT_PLACE = "place-of-the-film", "place-of-the-heat-map"
-"""What the browser replaces by the pictures."""
+FILM_PLACE, HEAT_PLACE, RATIO_PLACE = "place-of-the-film", "place-of-the-heat-map", "place-of-the-ratio"
+"""What the browser replaces by the pictures, and by their width over their height."""
 _STYLES = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("scale.css", "report.css")]
 
 
@@ -30,7 +30,7 @@ def report(
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{say_html('report.title', language)}</title><style>{''.join(_STYLES)}</style></head>"
-        f'<body style="--heat:{opacity:.2f}"><main>'
+        f'<body style="--heat:{opacity:.2f};--ratio:{RATIO_PLACE}"><main>'
         f"<header><h1>{say_html('report.title', language)}</h1><span>{when}</span></header>"
         f'<p class="notice">{say_html("report.notice", language)}</p>{synthetic}'
         f'<div class="pictures">{_picture("report.film", language, heat=False)}'

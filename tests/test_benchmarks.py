@@ -1,0 +1,31 @@
+"""The benchmarks' parts; nothing here asserts a time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import worker
+from benchmarks.__main__ import describe
+from benchmarks.drawing import draw
+from benchmarks.films import SMALL, write_films
+
+RESULTS = Path(worker.__file__).parent / "results.json"
+
+
+def test_the_table_and_the_plot_are_made_of_the_results(tmp_path):
+    result = json.loads(RESULTS.read_text())
+    table = describe(result)
+    start = result["first_answer_seconds"]
+    assert (
+        f"{start['ours'] / start['empty']:.2f}" in table
+        and f"load {result['load']['before']} before" in table
+    )
+    draw(tmp_path / "results.png", result)
+    assert (tmp_path / "results.png").read_bytes() == RESULTS.with_suffix(".png").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [worker.ours, worker.decoding, worker.inference])
+def test_a_measurement_counts_every_film(tmp_path, kind):
+    found = kind(write_films(tmp_path / "films", 45, SMALL))
+    assert found["films"] == 45 and found["films_per_second"] > 0 and found["peak_mb"] > 0
