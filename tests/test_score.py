@@ -17,6 +17,7 @@ from PIL import Image
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.image import GrayImage, decode_file
 from cxr.predictor import Prediction, Predictor
+from cxr.serving import Served
 from evaluation import score as scoring
 from evaluation.config import ScoreConfig
 from evaluation.score import COLUMNS, Answers, answer_files, find_files, score, shown
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def predictor(monkeypatch: pytest.MonkeyPatch) -> Predictor:
     """What `score` loads, whichever MODEL it is given."""
     loaded = brightness_predictor()
-    monkeypatch.setattr("cxr.model_source.load_model", lambda *_: loaded)
+    monkeypatch.setattr(scoring, "open_model", lambda _: Served(loaded))
     return loaded
 
 
@@ -129,7 +130,7 @@ def test_another_model_does_not_add_to_the_csv(
     before = out.read_bytes()
     other = brightness_predictor()
     other.decision = other.decision.model_copy(update={"threshold": 0.51})
-    monkeypatch.setattr("cxr.model_source.load_model", lambda *_: other)
+    monkeypatch.setattr(scoring, "open_model", lambda _: Served(other))
     with pytest.raises(UsageError, match="name another --out"):
         score(ScoreConfig("model", str(films), out))
     assert out.read_bytes() == before
