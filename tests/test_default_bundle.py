@@ -113,3 +113,42 @@ def test_manifest_is_of_the_real_films(chest_xray):
     for path in list(manifest)[::97]:
         assert manifest[path]["sha256"] == sha256_of_file(chest_xray / path)
         assert manifest[path]["label"] == asdict(films[path])["label"]
+
+
+def test_plain_keras_opens_the_model_with_the_same_answers():
+    import keras
+    import numpy as np
+
+    from cxr.decision import sigmoid
+    from cxr.image import decode_file
+    from cxr.predictor import load_model
+    from cxr.preprocess import to_input_batch
+
+    predictor = load_model(str(FOLDER))
+    films = sorted((FOLDER / "examples").glob("*.jpeg"))
+    batch = to_input_batch(np.stack([predictor.pixels(decode_file(film)) for film in films]))
+    expected = sigmoid(predictor.backend.outputs(batch).logits)
+    found = keras.models.load_model(FOLDER / "model.h5").predict(batch, verbose=0)[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_gate_lets_films_pass_and_refuses_what_is_none(metrics):
+    import numpy as np
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    from cxr.image import decode_file, from_array
+    from cxr.predictor import load_model
+
+    assert metrics["refused"]["share"] <= 0.02 and metrics["validation"]["refused"]["share"] <= 0.02
+    predictor = load_model(str(FOLDER))
+    pictures = [*load_sample_images().images, data.camera(), data.coins(), data.page(), data.astronaut()]
+    for picture in pictures:
+        gray = picture.mean(axis=2).astype(np.uint8) if picture.ndim == 3 else picture
+        answer = predictor.predict(from_array(gray))
+        assert (answer.accepted, answer.label) == (False, None)
+    for path in (FOLDER / "examples").glob("*.jpeg"):
+        film = decode_file(path).pixels
+        assert predictor.predict(from_array(film)).accepted
+        assert "inverted" in predictor.predict(from_array(255 - film)).warnings
+        assert "rotated" in predictor.predict(from_array(np.ascontiguousarray(film[::-1, ::-1]))).warnings
