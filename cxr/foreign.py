@@ -24,6 +24,7 @@ _LAYERS = _ORIGINAL | frozenset(
         "BatchNormalization",
         "Concatenate",
         "Cropping2D",
+        "Cropping3D",
         "DepthwiseConv2D",
         "ELU",
         "GaussianDropout",

@@ -16,7 +16,7 @@ from cxr.sources import open_data
 from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare
-from ui import api, page
+from ui import api, film_tab
 
 PER_FOLDER = 6
 
@@ -71,10 +71,12 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
         "films must differ to be told apart"
     )
 
-    monkeypatch.setattr(evaluation_run, "load_model", lambda model: predictor)
+    monkeypatch.setattr(evaluation_run, "open_model", lambda model: Served(predictor))
     for split in ("train", "test"):
         backend.seen.clear()
-        config = evaluation_run.RunConfig("any", tmp_path / split, str(data), split=split, resamples=0)
+        config = evaluation_run.RunConfig(
+            "any", tmp_path / split, str(data), split=split, resamples=0, audit=False
+        )
         evaluation_run.run(config)
         films = [film for film in source.films if film.split == split]
         assert len(backend.seen) == len(films) > 0
@@ -84,7 +86,7 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     for path, pixels in cached.items():
         backend.seen.clear()
         predictor.predict(api._film(str(data / path)))
-        page._read_for_page(Served(predictor), str(data / path), "en")
+        film_tab._read(Served(predictor), str(data / path), "en")
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path
