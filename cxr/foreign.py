@@ -115,18 +115,19 @@ _ACTIVATIONS = frozenset(
 
 def require_plain_layers(path: Path) -> None:
     """Raise BundleError, in one clear line, for a file that Keras had better not open."""
-    _require_hdf5(path)
+    require_hdf5(path)
     for _ in _layer_kinds(_model_config(path), path.name):
         pass
 
 
 def is_of_the_originals_kind(path: Path) -> bool:
     """Whether the network is convolutions, poolings and dense layers alone, as the original's. Raises as above."""
-    _require_hdf5(path)
+    require_hdf5(path)
     return set(_layer_kinds(_model_config(path), path.name)) <= _ORIGINAL | _MODELS
 
 
-def _require_hdf5(path: Path) -> None:
+def require_hdf5(path: Path) -> None:
+    """Raise BundleError for a file that does not begin as HDF5 does, a Git LFS pointer among them."""
     with path.open("rb") as stream:
         start = stream.read(len(_LFS_SIGNATURE))
     if start.startswith(_HDF5_SIGNATURE):

@@ -9,13 +9,10 @@ import tensorflow as tf
 
 from cxr.bundle import NetworkSpec
 from cxr.errors import BundleError
-from cxr.foreign import require_plain_layers
+from cxr.foreign import require_hdf5, require_plain_layers
 from cxr.networks import build_network
 from cxr.predictor import Outputs
 from cxr.types import EvidenceMap, InputBatch
-
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_LFS_SIGNATURE = b"version https://git-lfs"
 
 
 class KerasBackend:
@@ -29,7 +26,7 @@ class KerasBackend:
     @classmethod
     def from_weights(cls, path: Path, network: NetworkSpec, size: int) -> "KerasBackend":
         """Build a registered network and load weights only: nothing that the file describes is run."""
-        _check_hdf5(path)
+        require_hdf5(path)
         model = build_network(network.name, network.params, size)
         try:
             model.load_weights(path)
@@ -130,19 +127,6 @@ def _check_contract(model: keras.Model, path: Path) -> None:
             f"{path.name} from {shape} to {model.output_shape} by {type(head).__name__}",
             "pass a model of the original's kind, or a bundle",
         )
-
-
-def _check_hdf5(path: Path) -> None:
-    with path.open("rb") as stream:
-        start = stream.read(len(_LFS_SIGNATURE))
-    if start.startswith(_HDF5_SIGNATURE):
-        return
-    pointer = start.startswith(_LFS_SIGNATURE)
-    raise BundleError(
-        "an HDF5 file",
-        f"{path.name}, which is {'a Git LFS pointer' if pointer else 'none'}",
-        "run git lfs pull" if pointer else "pass the .h5 that Keras saved",
-    )
 
 
 def _unfit(path: Path, expected: str, error: Exception) -> BundleError:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
-from cxr.image import MAX_BYTES, SUFFIXES, GrayImage, decode
+from cxr.image import SUFFIXES, GrayImage, decode_file
 from cxr.model_source import open_model
 from cxr.predictor import Prediction, Predictor
 from evaluation.config import ScoreConfig
@@ -141,27 +141,13 @@ def _answer_chunk(predictor: Predictor, paths: Iterable[Path]) -> list[Answer]:
         name = shown(path)
         names.append(name)
         try:
-            films[name] = _read(path)
+            films[name] = decode_file(path)
         except ImageError as error:
             answers[name] = Answer(name, error=_one_line(str(error)))
         if sum(film.width * film.height for film in films.values()) > _MAX_CHUNK_PIXELS:
             answer_films()
     answer_films()
     return [answers[name] for name in names]
-
-
-def _read(path: Path) -> GrayImage:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImageError(
-            "unreadable_file",
-            "a file that can be read",
-            f"{path.name} ({error.strerror})",
-            "check its permissions",
-        ) from error
-    return decode(content, name=path.name)
 
 
 def _answer(name: str, prediction: Prediction) -> Answer:
