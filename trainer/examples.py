@@ -27,19 +27,12 @@ def write_examples(
     """Write images and examples.csv. `kind` is "films" (held-out films of the data set) or "phantoms"."""
     if kind == "phantoms" and not isinstance(source, PhantomSource):
         source = PhantomSource(_PHANTOMS)
-        passing = [film for film in source.films if _passes(predictor, source, film)]
-        loaded, _ = load_films(source, passing or source.films, predictor.preprocess)
-        films = _telling_films(predictor, loaded)
-        attribution = PHANTOM_ATTRIBUTION
-    else:
-        films = _telling_films(predictor, held_out)
-        attribution = (
-            PHANTOM_ATTRIBUTION
-            if isinstance(source, PhantomSource)
-            else f"held-out film of {source.identity.id}"
-        )
+        held_out = _passing(predictor, load_films(source, source.films, predictor.preprocess)[0])
+    attribution = (
+        PHANTOM_ATTRIBUTION if isinstance(source, PhantomSource) else f"held-out film of {source.identity.id}"
+    )
     rows = []
-    for film in films:
+    for film in _telling_films(predictor, held_out):
         content = source.read(film)
         name = f"phantom-{film.name}" if attribution == PHANTOM_ATTRIBUTION else film.name
         probability = predictor.predict(decode(content, film.name)).probability
@@ -59,9 +52,11 @@ def write_examples(
     write_text(folder / "examples.csv", stream.getvalue())
 
 
-def _passes(predictor: Predictor, source: FilmSource, film: Film) -> bool:
-    """Whether the input gate takes a phantom for a film: it was fitted to others."""
-    return predictor.predict(decode(source.read(film), film.name)).accepted
+def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:
+    """The phantoms that the input gate takes for films, which it was fitted to; all, where it takes none."""
+    features = predictor.outputs(phantoms.pixels).features
+    accepted = [word.accepted for word in predictor.assess(phantoms.pixels, features)]
+    return phantoms.take(accepted) if any(accepted) else phantoms
 
 
 def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:

@@ -11,11 +11,8 @@ from cxr.serving import Served, Serving
 from evaluation.operating_point import Explorer
 from evaluation.predictions import ScoredFilm, read_predictions
 from ui import about
-from ui.part import HIDDEN, Part
+from ui.part import HIDDEN, PREVALENCE, Part, percent_slider, prevalence_slider
 from ui.text import DEFAULT_LANGUAGE, Language, as_language, say, say_html
-
-_PREVALENCE = 20.0
-"""Where the prevalence slider stands at first, in percent: a round figure, the visitor's to move."""
 
 
 def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
@@ -26,28 +23,12 @@ def add_about_tab(serving: Serving, language: gr.Radio) -> Part:
     with gr.Column(elem_id="explorer", visible=scored(served) is not None) as column:
         intro = gr.HTML(_intro(first))
         with gr.Row():
-            threshold = gr.Slider(
-                0,
-                100,
-                _percent(served),
-                step=0.1,
-                label=say("explorer.threshold", first),
-                elem_id="explorer-threshold",
-                min_width=280,
-                buttons=[],
+            threshold = percent_slider(
+                "explorer.threshold", "explorer-threshold", 0, 100, _percent(served), 0.1
             )
-            prevalence = gr.Slider(
-                0.5,
-                99.5,
-                _PREVALENCE,
-                step=0.5,
-                label=say("explorer.prevalence", first),
-                elem_id="explorer-prevalence",
-                min_width=280,
-                buttons=[],
-            )
+            prevalence = prevalence_slider("explorer-prevalence")
         back = gr.Button(say("explorer.back", first), size="sm", elem_id="explorer-back")
-        shown = gr.HTML(_explored(served, first, _percent(served), _PREVALENCE), elem_id="explored")
+        shown = gr.HTML(_explored(served, first, _percent(served), PREVALENCE), elem_id="explored")
     figures = gr.HTML(about.measured(served, first), elem_id="measured")
     with gr.Accordion(
         say("plots", first), open=False, visible=bool(about.plot_files(served)), elem_id="plots"

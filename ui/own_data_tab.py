@@ -11,7 +11,7 @@ from cxr.serving import Served, Serving
 from ui import own_data
 from ui.film_tab import told
 from ui.limits import NETWORK
-from ui.part import HIDDEN, Part
+from ui.part import HIDDEN, Part, percent_slider, prevalence_slider
 from ui.text import DEFAULT_LANGUAGE, Language, as_language, number, say, say_html
 
 MOST_FILMS = 2000
@@ -26,26 +26,8 @@ def add_own_data_tab(serving: Serving, language: gr.Radio) -> Part:
     checked = gr.State(None, time_to_live=_REMEMBER_SECONDS)
     intro = gr.HTML(_intro(first), elem_id="own-intro")
     with gr.Row(elem_id="own-controls"):
-        target = gr.Slider(
-            50,
-            99.5,
-            _TARGET,
-            step=0.5,
-            label=say("own.target", first),
-            elem_id="own-target",
-            min_width=280,
-            buttons=[],
-        )
-        prevalence = gr.Slider(
-            0.5,
-            99.5,
-            20,
-            step=0.5,
-            label=say("explorer.prevalence", first),
-            elem_id="own-prevalence",
-            min_width=280,
-            buttons=[],
-        )
+        target = percent_slider("own.target", "own-target", 50, 99.5, _TARGET, 0.5)
+        prevalence = prevalence_slider("own-prevalence")
     upload = gr.UploadButton(
         say("own.choose", first), file_types=[".zip"], variant="primary", elem_id="own-zip"
     )

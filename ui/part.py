@@ -4,11 +4,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import gradio as gr
+
 from cxr.serving import Served
-from ui.text import Language
+from ui.text import DEFAULT_LANGUAGE, Language, say
 
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}
 """For every event of the page: programs have endpoints of their own."""
+
+PREVALENCE = 20.0
+"""Where a prevalence slider stands at first, in percent: a round figure, the visitor's to move."""
+
+
+def percent_slider(name: str, elem_id: str, low: float, high: float, value: float, step: float) -> gr.Slider:
+    """A slider in percent; name: its words' key."""
+    label = say(name, DEFAULT_LANGUAGE)
+    return gr.Slider(low, high, value, step=step, label=label, elem_id=elem_id, min_width=280, buttons=[])
+
+
+def prevalence_slider(elem_id: str) -> gr.Slider:
+    """How many of the examined children have pneumonia."""
+    return percent_slider("explorer.prevalence", elem_id, 0.5, 99.5, PREVALENCE, 0.5)
 
 
 @dataclass(frozen=True)
