@@ -132,6 +132,13 @@ class Bundle:
             raise BundleError(f"sha256 {expected[:12]} for {EXPORT_FILE}", found[:12], RENEW_EXPORT)
         return content
 
+    def read_weights(self) -> bytes:
+        """The bytes of model.h5, in which model.onnx may name its weights. Raises BundleError where it was altered."""
+        content = self.model_path.read_bytes()
+        if sha256_of(content) != self.model_sha256:
+            raise _altered(MODEL_FILE, self.model_sha256, sha256_of(content))
+        return content
+
 
 def probe_pixels(size: int) -> ModelPixels:
     """The golden probe's input, uint8 (size, size): a pattern with smooth and sharp parts, by integers alone."""
@@ -255,8 +262,10 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
             raise BundleError(f"{name} in the bundle", "no such file", "fetch or copy the bundle again")
         found = sha256_of_file(path)
         if found != expected:
-            raise BundleError(
-                f"sha256 {expected[:12]} for {name}",
-                found[:12],
-                "the file was altered: fetch the bundle again",
-            )
+            raise _altered(name, expected, found)
+
+
+def _altered(name: str, expected: str, found: str) -> BundleError:
+    return BundleError(
+        f"sha256 {expected[:12]} for {name}", found[:12], "the file was altered: fetch the bundle again"
+    )

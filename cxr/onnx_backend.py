@@ -1,6 +1,6 @@
 """ONNX Runtime as the predictor's backend: what serves. Importing this module imports no TensorFlow.
 
-The network comes as one file with a fixed contract (written by `cxr.onnx_export`):
+The network comes as one file with a fixed contract (written by `cxr.onnx_export`), whose weights may lie in model.h5:
 
     input    radiograph  float32 (films, size, size, 1)
     outputs  logits      float32 (films,)
@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
+from cxr.bundle import MODEL_FILE
 from cxr.errors import BundleError
 from cxr.predictor import Outputs
 from cxr.types import EvidenceMap, InputBatch
@@ -36,12 +37,18 @@ class OnnxBackend:
     One film's answer depends on its batch by float32 rounding at most.
     """
 
-    def __init__(self, content: bytes) -> None:
-        """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above."""
+    def __init__(self, content: bytes, weights: bytes | None = None) -> None:
+        """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above.
+
+        weights: the bytes of model.h5, for a network that names its weights there (`cxr.onnx_weights`). They are
+        given, not looked for: ONNX Runtime reads no file.
+        """
         options = onnxruntime.SessionOptions()
         # One thread a call: callers then share the cores evenly, and no sum is split between threads.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
+        held = weights if weights is not None else b""
+        options.add_external_initializers_from_files_in_memory([MODEL_FILE], [held], [len(held)])
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except _UNFIT as error:

@@ -51,15 +51,24 @@ def export_network(model: keras.Model) -> bytes:
 
 
 def export_checked(
-    truth: KerasBackend, decision: DecisionSpec, films: ModelPixels | None = None
+    truth: KerasBackend,
+    decision: DecisionSpec,
+    films: ModelPixels | None = None,
+    weights: Path | None = None,
 ) -> tuple[bytes, ExportRecord]:
     """Export a network and compare both on validation films uint8 (n, size, size), or on phantoms without them.
 
+    weights: the .h5 that `truth` was read from, where the export shall name its weights rather than hold them.
     Raises BundleError as `export_network`, and where the answers differ too much.
     """
     content = export_network(truth.model)
+    if weights is not None:
+        from cxr.onnx_weights import without_weights  # here, because it imports onnx
+
+        content = without_weights(content, weights)
+    served = OnnxBackend(content, None if weights is None else weights.read_bytes())
     compared = _test_pixels(truth.size) if films is None else films
-    probability, evidence = _differences(truth, OnnxBackend(content), compared, decision)
+    probability, evidence = _differences(truth, served, compared, decision)
     if not (probability < MAX_PROBABILITY_DIFFERENCE and evidence < MAX_EVIDENCE_DIFFERENCE):
         raise BundleError(
             f"an export within {MAX_PROBABILITY_DIFFERENCE} of the model's probabilities "

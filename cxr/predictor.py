@@ -142,7 +142,7 @@ class Predictor:
             return predictor
 
         try:
-            return checked(_onnx(bundle.read_export()))
+            return checked(_onnx(bundle.read_export(), bundle.read_weights()))
         except BundleError as error:
             keras_backend = _keras_for(folder.name, error)
             if described.export is not None:
@@ -270,10 +270,10 @@ def _finite(logits: Logits) -> Logits:
     return logits
 
 
-def _onnx(content: bytes) -> Backend:
+def _onnx(content: bytes, weights: bytes | None = None) -> Backend:
     from cxr.onnx_backend import OnnxBackend  # here, because it imports ONNX Runtime
 
-    return OnnxBackend(content)
+    return OnnxBackend(content, weights)
 
 
 def _keras_for(name: str, reason: BundleError) -> "type[KerasBackend]":

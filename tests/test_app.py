@@ -183,9 +183,10 @@ def test_twenty_callers_get_the_answer_to_their_own_film(
     def call(level: int) -> tuple[int, dict[str, Any]]:
         path = tmp_path / f"{level}.png"
         Image.fromarray(np.full((64, 64), level, np.uint8)).save(path)
+        # A client each: one that many threads share may cancel a call while its stream of answers ends.
+        client = Client(server, verbose=False)
         return level, client.submit(handle_file(path), api_name="/predict").result(timeout=40)
 
-    client = Client(server, verbose=False)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(call, range(60, 160, 5)))
     for level, answer in answers:

@@ -102,9 +102,9 @@ def _settle(
             "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
         )
         decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
-    content, record = export_checked(truth, decision, validation.pixels)
+    content, record = export_checked(truth, decision, validation.pixels, path)
     export = write_export(folder, content, record)
-    served = Predictor(OnnxBackend(content), recipe.preprocess, decision, identity)
+    served = Predictor(OnnxBackend(content, path.read_bytes()), recipe.preprocess, decision, identity)
     gate = fit_gate(served, prepared.train.pixels, validation.pixels, config.seed)
     save_gate(folder / GATE_FILE, gate)
     return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export

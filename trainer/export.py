@@ -39,7 +39,7 @@ def export(config: ExportConfig) -> None:
 
     described = bundle.description
     truth = KerasBackend.from_weights(bundle.model_path, described.network, described.preprocess.size)
-    content, record = export_checked(truth, described.decision, films)
+    content, record = export_checked(truth, described.decision, films, bundle.model_path)
     add_export(bundle, content, record)
     print(
         f"{len(content) / 1e6:.1f} MB; compared with {MODEL_FILE} on {record.films} {record.films_are}: "

@@ -24,7 +24,7 @@ from cxr.files import write_bytes, write_text
 from cxr.loading import LoadedFilms
 from cxr.networks import build_network
 from cxr.preprocess import to_input_batch
-from trainer.augment import augment, mix
+from trainer.augment import augment, mix, plant
 from trainer.recipes import Recipe
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
@@ -230,6 +230,8 @@ class _Run:
 
     def _train_step(self, films: Any, targets: Any, seed: Any) -> Any:
         settings = self.recipe.augmentation
+        if settings.opacity:
+            films, targets = plant(films, targets, seed, settings.opacity)
         films = augment(films, seed, settings)
         if settings.mixup:
             films, targets = mix(films, targets, seed, settings.mixup)

@@ -25,7 +25,8 @@ class Augmentation(_Strict):
     sharpness: 1 ranges from fully blurred to sharpened by as much; resolution: probability of halving and
     doubling the resolution; noise: highest standard deviation, white is 1;
     erase: probability of a gray rectangle; border: probability of a black margin;
-    mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018).
+    mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018);
+    opacity: probability of a planted opacity, by which a film counts as PNEUMONIA (trainer.augment.plant).
     """
 
     rotation: float = 0.0
@@ -43,6 +44,7 @@ class Augmentation(_Strict):
     erase: float = 0.0
     border: float = 0.0
     mixup: float = 0.0
+    opacity: float = 0.0
 
 
 class Recipe(_Strict):
