@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from cxr.applications import keras_application
 from cxr.errors import BundleError
 
 
@@ -161,4 +162,8 @@ class _Parts:
         return layers.Reshape((height, width, stop - start), dtype=self._dtype, name=f"{name}_flat")(kept)
 
 
-_BUILDERS: dict[str, Callable[..., keras.Model]] = {"seed_cnn": seed_cnn, "residual_cnn": residual_cnn}
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    "keras_application": keras_application,
+    "residual_cnn": residual_cnn,
+    "seed_cnn": seed_cnn,
+}

@@ -50,7 +50,9 @@ def without_weights(content: bytes, weights: Path) -> bytes:
         saved, turned = f"{constant.name}_saved", f"{constant.name}_turned"
         constants.append(_elsewhere(saved, block, weights.name))
         end = constant.name if scale is None else turned
-        nodes.append(onnx.helper.make_node("Transpose", [saved], [end], f"turn_{constant.name}", perm=block.axes))
+        nodes.append(
+            onnx.helper.make_node("Transpose", [saved], [end], f"turn_{constant.name}", perm=block.axes)
+        )
         if scale is not None:
             constants.append(onnx.numpy_helper.from_array(scale, f"{constant.name}_scale"))
             factors = [turned, f"{constant.name}_scale"]
@@ -68,7 +70,9 @@ def _blocks(weights: Path) -> list[_Block]:
         return [
             _Block(item.id.get_offset(), item[()], axes)
             for item in items
-            if item.dtype == np.dtype("<f4") and item.nbytes >= _LEAST_BYTES and item.id.get_offset() is not None
+            if item.dtype == np.dtype("<f4")
+            and item.nbytes >= _LEAST_BYTES
+            and item.id.get_offset() is not None
             for axes in _AXES.get(item.ndim, ())
         ]
 

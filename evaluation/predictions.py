@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.decision import Label, logit
+from cxr.decision import DecisionSpec, Label, logit
 from cxr.errors import DataError
 from cxr.files import write_text
 from cxr.loading import LoadedFilms
@@ -48,13 +48,19 @@ def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
     Raises BundleError where an answer is not a number.
     """
     decision, found = predictor.decision, predictor.outputs(loaded.pixels)
-    probabilities = decision.probabilities(found.logits).tolist()
     judged = predictor.assess(loaded.pixels, found.features)
+    accepted = [word.accepted for word in judged]
+    return as_rows(loaded, decision, decision.probabilities(found.logits), accepted)
+
+
+def as_rows(
+    loaded: LoadedFilms, decision: DecisionSpec, y_prob: Probabilities, accepted: Sequence[bool] | None = None
+) -> list[ScoredFilm]:
+    """Rows of films and their probabilities (n,); accepted: by the input gate, all without it."""
+    passed = accepted if accepted is not None else [True] * len(y_prob)
     return [
-        ScoredFilm(
-            film.path, film.patient, film.label, film.subtype, value, decision.label(value), word.accepted
-        )
-        for film, value, word in zip(loaded.films, probabilities, judged, strict=True)
+        ScoredFilm(film.path, film.patient, film.label, film.subtype, value, decision.label(value), word)
+        for film, value, word in zip(loaded.films, y_prob.tolist(), passed, strict=True)
     ]
 
 

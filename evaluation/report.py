@@ -292,6 +292,7 @@ def _maps(maps: Mapping[str, Any]) -> str:
     """Whether the evidence map shows what was planted, and goes with the weights."""
     columns = {
         "hit_rate": "Peak on the opacity",
+        "hit_rate_of_change": "Peak of what it changed",
         "chance": "By chance",
         "called": "Called PNEUMONIA",
         "hit_rate_where_called": "Peak on it, of those",

@@ -117,7 +117,22 @@ def test_pointing_game_tells_a_map_that_points_from_one_that_does_not():
     assert (pointing["n"], pointing["hit_rate"]) == (20, 1.0)
     assert 0 < pointing["chance"] < 0.5
     corner = audit(predictor_of(RegionBackend(*CORNER)), dark)["maps"]["planted_in_normal_films"]
-    assert corner["hit_rate"] == 0.0
+    assert corner["hit_rate"] == corner["hit_rate_of_change"] == 0.0
+
+
+def test_the_change_of_a_map_points_where_its_peak_does_not():
+    class BrightestBesideAMarker(RegionBackend):
+        def evidence(self, batch):
+            outputs, _ = super().evidence(batch)
+            maps = batch[..., 0].copy()
+            maps[:, :2, :2] = 9.0  # the same on every film, and higher than any opacity
+            return outputs, maps
+
+    dark = LoadedFilms(films_with(*LUNG).films, np.full((40, SIZE, SIZE), 40, np.uint8))
+    maps = audit(predictor_of(BrightestBesideAMarker(slice(0, SIZE), slice(0, SIZE))), dark)["maps"]
+    for pointing in (maps["planted_in_normal_films"], maps["phantoms"]):
+        assert pointing["hit_rate"] == 0.0
+        assert pointing["hit_rate_of_change"] > 0.9
 
 
 def test_maps_of_random_weights_are_other_maps():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from cxr import export_cache, onnx_export
@@ -32,6 +33,7 @@ from cxr.keras_backend import KerasBackend
 from cxr.networks import build_network
 from cxr.onnx_backend import OnnxBackend
 from cxr.onnx_export import export_checked, export_network
+from cxr.onnx_weights import without_weights
 from cxr.phantom import make_phantom
 from cxr.predictor import Predictor, load_model
 from cxr.preprocess import PreprocessSpec, to_input_batch
@@ -74,7 +76,7 @@ def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
     network("residual_cnn").save(folder / MODEL_FILE)
     truth = KerasBackend.from_weights(folder / MODEL_FILE, SMALL, SIZE)
-    content, record = export_checked(truth, HALF)
+    content, record = export_checked(truth, HALF, weights=folder / MODEL_FILE)
     fields = {
         "name": "small",
         "version": "0.0.1",
@@ -149,6 +151,39 @@ def test_an_export_that_answers_otherwise_is_refused(monkeypatch, wrong):
     monkeypatch.setattr(onnx_export, "export_network", lambda _: other)
     with pytest.raises(BundleError, match="differences up to"):
         export_checked(KerasBackend(model), HALF)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_named_in_model_h5_give_the_very_same_answers(name, tmp_path):
+    model = network(name)
+    model.save(tmp_path / MODEL_FILE)
+    whole = export_network(model)
+    light = without_weights(whole, tmp_path / MODEL_FILE)
+    weights = (tmp_path / MODEL_FILE).read_bytes()
+    batch = to_input_batch(films())
+    (expected, _), expected_maps = OnnxBackend(whole).evidence(batch)
+    (found, _), maps = OnnxBackend(light, weights).evidence(batch)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(maps, expected_maps, atol=1e-5)
+    assert not [held for held in onnx.load_from_string(light).graph.initializer if len(held.raw_data) >= 2048]
+    assert light == without_weights(whole, tmp_path / MODEL_FILE)
+
+
+@pytest.mark.parametrize("wrong", ["none", "cut short"])
+def test_named_weights_that_are_not_there_are_told(wrong, tmp_path, monkeypatch):
+    model = network("residual_cnn")
+    model.save(tmp_path / MODEL_FILE)
+    light = without_weights(export_network(model), tmp_path / MODEL_FILE)
+    # A file of that name where the process stands must not be read in their place.
+    monkeypatch.chdir(tmp_path)
+    weights = None if wrong == "none" else (tmp_path / MODEL_FILE).read_bytes()[:3000]
+    with pytest.raises(BundleError, match="a network in ONNX"):
+        OnnxBackend(light, weights)
+
+
+def test_the_embedded_bundle_holds_its_weights_once():
+    default = ROOT / "bundles" / "default"
+    assert (default / EXPORT_FILE).stat().st_size < 0.1 * (default / MODEL_FILE).stat().st_size
 
 
 # --- Which one serves

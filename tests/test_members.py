@@ -5,10 +5,14 @@ import pytest
 
 from cxr.keras_backend import KerasBackend
 from cxr.networks import build_network
+from cxr.predictor import ModelIdentity, Predictor
 from cxr.preprocess import to_input_batch
+from evaluation.metrics import evaluate
+from evaluation.predictions import score_films
 from tests.test_fit import TINY, striped_films
-from trainer.fit import fit
-from trainer.members import SEED_STRIDE, fit_members, joined_network
+from trainer.calibrate import HALF, fit_decision
+from trainer.fit import Fitted, fit
+from trainer.members import SEED_STRIDE, fit_members, joined_network, members_alone
 
 PAIR = TINY.model_copy(update={"members": 2, "epochs": 2})
 
@@ -67,3 +71,27 @@ def test_interrupted_pair_goes_on_with_the_same_history(pair, films, tmp_path, m
         fit_members(PAIR, *films, 3, "float32", tmp_path)
     monkeypatch.setattr(members, "fit", fit)
     assert fit_members(PAIR, *films, 3, "float32", tmp_path).history == pair.history
+
+
+def settled(fitted: Fitted, films) -> Predictor:
+    draft = Predictor(KerasBackend(fitted.model), PAIR.preprocess, HALF, ModelIdentity("", "", "", ""))
+    decision = fit_decision(films.y_true, draft.logits(films.pixels))
+    return Predictor(draft.backend, PAIR.preprocess, decision, draft.identity)
+
+
+def test_figures_of_each_member_are_those_of_the_network_trained_alone(pair, films, tmp_path):
+    settling, scored = films[1], films[0]
+    head = pair.model.layers[-1].get_weights()[0]
+    found = members_alone(settled(pair, settling), head, 2, settling, scored)
+    single = PAIR.model_copy(update={"members": 1})
+    for member in range(2):
+        one = fit(single, *films, 3 + SEED_STRIDE * member, "float32", tmp_path / str(member))
+        alone = settled(one, settling)
+        expected = evaluate(score_films(alone, scored), alone.decision.threshold, resamples=0)
+        for name in ("roc_auc", "accuracy", "sensitivity", "brier", "ece"):
+            value = expected[name]["value"]
+            assert found["figures"][name]["each"][member] == pytest.approx(value, abs=1e-3), name
+    brier = found["figures"]["brier"]
+    assert brier["each"][0] != brier["each"][1]
+    assert brier["mean"] == pytest.approx(np.mean(brier["each"]))
+    assert brier["sd"] == pytest.approx(abs(brier["each"][0] - brier["each"][1]) / np.sqrt(2))

@@ -14,7 +14,6 @@ from trainer.recipes import Augmentation
 
 Tensor = Any
 _BLUR_SIGMA = 1.2  # pixels
-_LEAST_SHOWN = 0.3  # of a film's standard deviation: by how much a planted opacity is brighter, at the least
 
 
 class _Draws:
@@ -57,31 +56,6 @@ def mix(films: Tensor, targets: Tensor, seed: Tensor, alpha: float) -> tuple[Ten
     share = (gammas[:, :1] + 1e-6) / (tf.reduce_sum(gammas, axis=1, keepdims=True) + 2e-6)
     wide = share[:, :, None, None]
     return wide * films + (1 - wide) * films[::-1], share * targets + (1 - share) * targets[::-1]
-
-
-def plant(films: Tensor, targets: Tensor, seed: Tensor, probability: float) -> tuple[Tensor, Tensor]:
-    """Plant an opacity in a lung of some of the films, whatever their label, and call those PNEUMONIA.
-
-    The same film, with its exposure, sharpness and frame, is then seen with both labels, and what tells them apart
-    is an opacity. films: float32 (n, size, size, 1) in [0, 1]; targets: float32 (n, 1). An opacity that would
-    hardly show is not planted.
-    """
-    size, draws = int(films.shape[1]), _Draws(seed + tf.constant([0, 5]), tf.shape(films)[0])
-    ramp = (tf.range(size, dtype=tf.float32) + 0.5) / size
-    rows, columns = ramp[None, :, None, None], ramp[None, None, :, None]
-    side = tf.where(draws.uniform(0, 1) < 0.5, -1.0, 1.0)
-    across = (columns - 0.5 - side * draws.uniform(0.13, 0.30)) / draws.uniform(0.05, 0.15)
-    down = (rows - draws.uniform(0.22, 0.70)) / draws.uniform(0.05, 0.18)
-    ragged = tf.image.resize(draws.uniform(-0.4, 0.4, (9, 9, 1)), (size, size), "bicubic")
-    inside = tf.sigmoid(draws.uniform(4.0, 12.0) * (1 - tf.sqrt(across**2 + down**2) - ragged))
-    patchy = tf.image.resize(draws.uniform(0.4, 1.0, (24, 24, 1)), (size, size), "bilinear")
-    mean, variance = tf.nn.moments(films, (1, 2), keepdims=True)
-    # Fluid is about as bright as soft tissue, which is brighter than a film's mean.
-    level = tf.minimum(mean + draws.uniform(0.4, 1.6) * tf.sqrt(variance), 1.0)
-    added = draws.uniform(0.5, 1.0) * inside * patchy * tf.nn.relu(level - films)
-    shows = tf.reduce_sum(added, (1, 2), keepdims=True) / tf.reduce_sum(inside, (1, 2), keepdims=True)
-    planted = draws.chance(probability) * tf.cast(shows > _LEAST_SHOWN * tf.sqrt(variance), tf.float32)
-    return films + planted * added, tf.maximum(targets, planted[:, :, 0, 0])
 
 
 def _move(films: Tensor, draws: _Draws, a: Augmentation, size: int) -> Tensor:

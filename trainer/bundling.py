@@ -28,7 +28,7 @@ from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
 from trainer.gating import RULE, fit_gate
-from trainer.members import joined_network
+from trainer.members import joined_network, members_alone
 from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
@@ -141,6 +141,10 @@ def _measure(
         audit=audit(predictor, films, prepared.train, source, joined_network(recipe)),
     )
     metrics |= {"validation": validation}
+    if recipe.members > 1:
+        head = fitted.model.layers[-1].get_weights()[0]
+        settling = settling_films(recipe, prepared.validation, config.seed)
+        metrics |= {"members": members_alone(predictor, head, recipe.members, settling, films)}
     write_json(folder / "metrics.json", metrics)
     return metrics
 
@@ -167,6 +171,7 @@ def _training_record(
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,
         "recipe": recipe.name,
+        "initial_weights": Path(recipe.initial_weights).name,
         "members": recipe.members,
         "epochs": max(row["epoch"] for row in fitted.history),
         "best_epochs": list(fitted.best_epochs),

@@ -16,7 +16,11 @@ class TrainConfig:
     data: str = DEFAULT_HUB_DATA
     """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     recipe: str = "default"
-    """default, seed (the original project's), quick (a small network, for phantoms), or a recipe.json."""
+    """default, ensemble (three of them, joined), seed (the original's), quick (small), finetune, or a recipe.json."""
+    network: str | None = None
+    """A network of keras.applications, such as DenseNet121, to fine-tune in place of the recipe's network."""
+    weights: str | None = None
+    """What such a network starts from: imagenet, random, or a .h5 of it without its top."""
     epochs: int | None = None
     """Number of epochs, in place of the recipe's."""
     batch_size: int | None = None

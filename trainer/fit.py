@@ -24,7 +24,8 @@ from cxr.files import write_bytes, write_text
 from cxr.loading import LoadedFilms
 from cxr.networks import build_network
 from cxr.preprocess import to_input_batch
-from trainer.augment import augment, mix, plant
+from trainer.augment import augment, mix
+from trainer.pretrained import set_initial_weights
 from trainer.recipes import Recipe
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
@@ -147,6 +148,7 @@ class _Run:
         self.pixels, self.y_true = train.pixels, train.y_true
         size, network = recipe.preprocess.size, recipe.network
         self.network = build_network(network.name, network.params, size, dtype)
+        set_initial_weights(self.network, recipe)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
         self.optimizer = _optimizer(recipe)
@@ -230,8 +232,6 @@ class _Run:
 
     def _train_step(self, films: Any, targets: Any, seed: Any) -> Any:
         settings = self.recipe.augmentation
-        if settings.opacity:
-            films, targets = plant(films, targets, seed, settings.opacity)
         films = augment(films, seed, settings)
         if settings.mixup:
             films, targets = mix(films, targets, seed, settings.mixup)

@@ -14,6 +14,10 @@ import numpy as np
 from cxr.bundle import NetworkSpec
 from cxr.loading import LoadedFilms
 from cxr.networks import build_network, tower_prefix
+from cxr.predictor import Predictor
+from evaluation.metrics import FIGURES, evaluate
+from evaluation.predictions import as_rows
+from trainer.calibrate import fit_decision
 from trainer.fit import Fitted, fit
 from trainer.recipes import Recipe
 
@@ -69,3 +73,28 @@ def join(models: list[keras.Model], recipe: Recipe) -> keras.Model:
 def _mean_head(heads: list[Any]) -> list[np.ndarray]:
     kernels, biases = zip(*heads, strict=True)
     return [np.concatenate(kernels) / len(heads), np.mean(biases, axis=0)]
+
+
+def members_alone(
+    predictor: Predictor, head: np.ndarray, members: int, settling: LoadedFilms, films: LoadedFilms
+) -> dict[str, Any]:
+    """Each member's figures on `films`, settled on `settling` as the joined network is: the spread over seeds.
+
+    predictor: of the joined network; head: its last kernel (d, 1). A member's logit is what its own features give;
+    its bias, which the joined network does not keep apart, is settled anew by the calibration.
+    Returns {"n", "figures": {name: {"mean", "sd", "each"}}}.
+    """
+    settled, scored = (predictor.outputs(part.pixels).features for part in (settling, films))
+    rows = []
+    for part in np.array_split(np.arange(len(head)), members):
+        kernel = head[part, 0].astype(np.float64) * members
+        decision = fit_decision(settling.y_true, settled[:, part] @ kernel)
+        y_prob = decision.probabilities(scored[:, part] @ kernel)
+        found = evaluate(as_rows(films, decision, y_prob), decision.threshold, resamples=0)
+        rows.append({name: found[name]["value"] for name in FIGURES})
+    figures = {}
+    for name in FIGURES:
+        each = [row[name] for row in rows]
+        if None not in each:
+            figures[name] = {"mean": float(np.mean(each)), "sd": float(np.std(each, ddof=1)), "each": each}
+    return {"n": members, "figures": figures}

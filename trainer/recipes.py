@@ -2,14 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cxr.bundle import NetworkSpec
 from cxr.errors import UsageError, first_problem
 from cxr.predictor import seed_preprocess
 from cxr.preprocess import PreprocessSpec
+
+RANDOM, IMAGENET = "random", "imagenet"
+APPLICATION = "keras_application"
+"""Name in the registry of a network of keras.applications."""
 
 
 class _Strict(BaseModel):
@@ -25,8 +29,7 @@ class Augmentation(_Strict):
     sharpness: 1 ranges from fully blurred to sharpened by as much; resolution: probability of halving and
     doubling the resolution; noise: highest standard deviation, white is 1;
     erase: probability of a gray rectangle; border: probability of a black margin;
-    mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018);
-    opacity: probability of a planted opacity, by which a film counts as PNEUMONIA (trainer.augment.plant).
+    mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018).
     """
 
     rotation: float = 0.0
@@ -44,12 +47,12 @@ class Augmentation(_Strict):
     erase: float = 0.0
     border: float = 0.0
     mixup: float = 0.0
-    opacity: float = 0.0
 
 
 class Recipe(_Strict):
     """How a network is trained.
 
+    initial_weights: "random"; for a network of keras.applications also "imagenet", or a .h5 of it without its top.
     members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
     as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
@@ -63,6 +66,7 @@ class Recipe(_Strict):
 
     name: str
     network: NetworkSpec
+    initial_weights: str = RANDOM
     members: int = Field(default=1, ge=1)
     preprocess: PreprocessSpec
     epochs: int = Field(ge=1)
@@ -78,6 +82,16 @@ class Recipe(_Strict):
     patience: int = Field(ge=1)
     decide: Literal["half", "sensitivity"]
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.members > 1 and self.network.name != "residual_cnn":
+            raise ValueError(
+                f"members are joined for residual_cnn only, and the network is {self.network.name}"
+            )
+        if self.initial_weights != RANDOM and self.network.name != APPLICATION:
+            raise ValueError(f"{self.network.name} starts from random weights only")
+        return self
 
 
 SEED = Recipe(
@@ -100,13 +114,13 @@ DEFAULT = Recipe(
         params={
             "stem": 32,
             "stem_stride": 4,
-            "widths": [32, 64, 112],
+            "widths": [32, 64, 96],
             "blocks": 2,
             "instance_norm_stages": 2,
         },
     ),
-    preprocess=PreprocessSpec(size=160, resample="bilinear"),
-    epochs=28,
+    preprocess=PreprocessSpec(size=128, resample="bilinear"),
+    epochs=24,
     learning_rate=2e-3,
     schedule="cosine",
     weight_decay=0.02,
@@ -153,7 +167,23 @@ QUICK = Recipe(
 )
 """For trying things out, on phantoms above all: learns them in about a minute."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SEED, QUICK)}
+ENSEMBLE = DEFAULT.model_copy(update={"name": "ensemble", "members": 3})
+"""The embedded bundle's: three networks of the default recipe, joined, in three times its time."""
+
+FINETUNE = DEFAULT.model_copy(
+    update={
+        "name": "finetune",
+        "network": NetworkSpec(name=APPLICATION, params={"application": "DenseNet121"}),
+        "initial_weights": IMAGENET,
+        "preprocess": PreprocessSpec(size=224, resample="bilinear"),
+        "epochs": 12,
+        "learning_rate": 3e-4,
+        "averaging": 0.99,
+    }
+)
+"""A network of keras.applications from ImageNet weights. Not tried on films: no machine at hand could fetch them."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, ENSEMBLE, SEED, QUICK, FINETUNE)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cxr.applications import APPLICATIONS
+from cxr.bundle import NetworkSpec
 from cxr.dataset import BARE_SPLIT, check_films, require_both_classes
 from cxr.errors import UsageError, first_problem
 from cxr.files import new_folder, require_free, sha256_of, write_json
@@ -17,7 +19,7 @@ from cxr.sources import FilmSource, open_data
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared
-from trainer.recipes import Recipe, find_recipe
+from trainer.recipes import APPLICATION, DEFAULT, FINETUNE, IMAGENET, RANDOM, Recipe, find_recipe
 
 
 def train(config: TrainConfig) -> Path:
@@ -64,11 +66,23 @@ def train(config: TrainConfig) -> Path:
 def resolve_recipe(config: TrainConfig) -> Recipe:
     """The recipe with the command's overrides. Raises UsageError where they are out of range."""
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
+    changes["initial_weights"] = config.weights
     chosen = {name: value for name, value in changes.items() if value is not None}
+    base = find_recipe(config.recipe)
+    if config.network is not None:
+        base = FINETUNE if base == DEFAULT else base
+        if config.network not in APPLICATIONS:
+            raise UsageError(f"--network among {sorted(APPLICATIONS)}", repr(config.network), "choose one")
+        chosen["network"] = NetworkSpec(name=APPLICATION, params={"application": config.network})
     try:
-        return Recipe.model_validate(find_recipe(config.recipe).model_dump() | chosen)
+        recipe = Recipe.model_validate(base.model_dump() | chosen)
     except ValidationError as error:
         raise UsageError("settings in their range", first_problem(error), "see --help") from error
+    if recipe.initial_weights not in (RANDOM, IMAGENET) and not Path(recipe.initial_weights).is_file():
+        raise UsageError(
+            f"--weights {IMAGENET}, {RANDOM} or a .h5 file", repr(recipe.initial_weights), "check the path"
+        )
+    return recipe
 
 
 def _check_folds(config: TrainConfig) -> None:

@@ -1,0 +1,55 @@
+"""The weights that a network of keras.applications starts from: ImageNet's, or a file's."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import keras
+
+from cxr.applications import body_of
+from cxr.errors import BundleError, TrainingError
+from cxr.foreign import require_hdf5
+from trainer.recipes import IMAGENET, RANDOM, Recipe
+
+
+def set_initial_weights(network: keras.Model, recipe: Recipe) -> None:
+    """Give a fresh network of keras.applications the weights that its recipe starts from; its head stays random.
+
+    ImageNet's are taken from Keras's own cache (~/.keras/models), or fetched. Raises TrainingError where they can
+    be had from neither, or where a file does not fit.
+    """
+    if recipe.initial_weights == RANDOM:
+        return
+    application = recipe.network.params["application"]
+    side = recipe.preprocess.size
+    shape = (side, side, 3)
+    imagenet = recipe.initial_weights == IMAGENET
+    body = _with_imagenet(application, shape) if imagenet else _with_file(application, shape, recipe)
+    *parts, _ = (layer for layer in network.layers if layer.weights)  # the last is the head
+    for layer, trained in zip(parts, (layer for layer in body.layers if layer.weights), strict=True):
+        layer.set_weights(trained.get_weights())
+
+
+def _with_file(application: str, shape: tuple[int, int, int], recipe: Recipe) -> keras.Model:
+    body, path = body_of(application, None, input_shape=shape), Path(recipe.initial_weights)
+    try:
+        require_hdf5(path)
+        body.load_weights(path)
+    except (BundleError, OSError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"weights of {application} without its top", f"{path.name} ({error})", "check the file"
+        ) from error
+    return body
+
+
+def _with_imagenet(application: str, shape: tuple[int, int, int]) -> keras.Model:
+    try:
+        return body_of(application, IMAGENET, input_shape=shape)
+    except Exception as error:
+        # Keras raises a bare Exception where a download fails.
+        if not isinstance(error.__context__, URLError):
+            raise
+        raise TrainingError(
+            f"the ImageNet weights of {application}",
+            str(error.__context__),
+            "connect to the network once, put the file into ~/.keras/models, or pass --weights random or a .h5",
+        ) from error
