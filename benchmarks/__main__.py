@@ -92,10 +92,17 @@ def measure(folder: Path, extent: Extent) -> Found:
     one = _turns(("one_ours", "one_naive"), small, extent.rounds, "seconds")
     _say("scored")
     epoch_films = write_films(folder / "epoch" / "train", extent.epoch, SMALL).parent
-    epoch = {
-        kind: _median([_worker(f"epoch_{kind}", place)["seconds"] for _ in range(extent.rounds)])
-        for kind, place in (("ours", epoch_films), ("naive", epoch_films / "train"))
+    places = {
+        "ours": epoch_films,
+        "naive": epoch_films / "train",
+        "default": epoch_films,
+        "batches": epoch_films,
     }
+    turns: dict[str, list[float]] = {kind: [] for kind in places}
+    for _ in range(extent.rounds):
+        for kind, place in places.items():
+            turns[kind].append(_worker(f"epoch_{kind}", place)["seconds"])
+    epoch = {kind: _median(seconds) for kind, seconds in turns.items()}
     _say("trained")
     return {
         "first_answer_seconds": {
@@ -194,6 +201,10 @@ def describe(result: Found) -> str:
             f"limit of scoring, {size}: decoding {found['decoding']:.0f}, network {found['inference']:.0f}, "
             f"both on the same cores {found['both_on_the_same_cores']:.0f} films/s"
         )
+    default, batches = result["epoch"]["seconds"]["default"], result["epoch"]["seconds"]["batches"]
+    lines.append(
+        f"epoch of the default recipe: {default:.1f} s, {default / batches:.2f} x its steps by train_on_batch"
+    )
     for row in result["growth"]:
         lines.append(
             f"{row['films']:>9,} films: {row['films_per_second']:.0f} films/s, peak {row['peak_mb']:.0f} MB"

@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-_SIGNED, _BYTES = (2.0, -1.0), (255.0, 0.0)
+_SIGNED = (2.0, -1.0)
 # ImageNet's mean and deviation of red, green, blue; and its mean of blue, green, red.
 _STANDARD = ([1 / 0.229, 1 / 0.224, 1 / 0.225], [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
 _CENTRED = (255.0, [-103.939, -116.779, -123.68])
 
 APPLICATIONS: dict[str, tuple[float | list[float], float | list[float]]] = {
     "DenseNet121": _STANDARD,
-    "DenseNet169": _STANDARD,
-    "EfficientNetB0": _BYTES,
-    "EfficientNetV2B0": _BYTES,
-    "InceptionV3": _SIGNED,
     "MobileNet": _SIGNED,
     "MobileNetV2": _SIGNED,
-    "MobileNetV3Large": _BYTES,
-    "MobileNetV3Small": _BYTES,
     "ResNet50": _CENTRED,
     "ResNet50V2": _SIGNED,
     "VGG16": _CENTRED,
@@ -32,7 +26,8 @@ APPLICATIONS: dict[str, tuple[float | list[float], float | list[float]]] = {
 }
 """The networks that may be named, with the scale and offset that bring [0, 1] to what each was trained on.
 
-They stand for keras.applications' own preprocess_input: channels that are all the same need no other order.
+They stand for keras.applications' own preprocess_input: channels that are all the same need no other order. Left out
+are those that plain Keras does not read back from HDF5, or whose export fails (MobileNetV3, EfficientNet).
 """
 
 

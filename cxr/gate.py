@@ -113,14 +113,34 @@ def _layout(film: ModelPixels) -> Rows:
 
 
 def _edges(film: ModelPixels) -> Rows:
-    down, right = np.gradient(_shrink(film, _EDGE_SIDE))
-    strength = np.hypot(right, down)
-    # Which way the film gets brighter, so that an inverted film is another one.
-    direction = (np.arctan2(down, right) % (2 * np.pi) * _DIRECTIONS / (2 * np.pi)).astype(int) % _DIRECTIONS
-    place = np.arange(_EDGE_SIDE) * _PLACES // _EDGE_SIDE
-    cell = (place[:, None] * _PLACES + place) * _DIRECTIONS + direction
+    down, right = map(np.asarray, np.gradient(_shrink(film, _EDGE_SIDE)))
+    strength = np.sqrt(right**2 + down**2)
+    cell = _EDGE_CELLS + _direction(down, right)
     totals = np.bincount(cell.ravel(), strength.ravel(), _PLACES * _PLACES * _DIRECTIONS)
     return np.sqrt(totals / (totals.sum() + 1e-6))
+
+
+def _octant(down: Rows, right: Rows) -> NDArray[np.int64]:
+    """Which way a film gets brighter, in eighths of a turn, so that an inverted film is another one."""
+    return (np.arctan2(down, right) % (2 * np.pi) * _DIRECTIONS / (2 * np.pi)).astype(int) % _DIRECTIONS
+
+
+def _signs(down: Rows, right: Rows) -> NDArray[np.int64]:
+    """A number from 0 to 26 that settles the octant: both signs, and which of the two is the larger."""
+    x, y, steeper = (np.sign(value).astype(np.int64) for value in (right, down, np.abs(down) - np.abs(right)))
+    return 9 * x + 3 * y + steeper + 13
+
+
+_STEPS = tuple(grid.ravel().astype(np.float64) for grid in np.mgrid[-2:3, -2:3])
+_OCTANTS = np.zeros(27, np.int64)
+_OCTANTS[_signs(*_STEPS)] = _octant(*_STEPS)
+_EDGE_PLACES = np.arange(_EDGE_SIDE) * _PLACES // _EDGE_SIDE
+_EDGE_CELLS = (_EDGE_PLACES[:, None] * _PLACES + _EDGE_PLACES) * _DIRECTIONS
+
+
+def _direction(down: Rows, right: Rows) -> NDArray[np.int64]:
+    """As `_octant`, by comparing in place of computing angles, which took half of the gate's time."""
+    return _OCTANTS[_signs(down, right)]
 
 
 def _shrink(film: ModelPixels, side: int) -> Rows:

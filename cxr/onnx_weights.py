@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 _LEAST_BYTES = 2048
 """What is smaller than this stays in the ONNX file: naming it would take nearly as much."""
-_AXES = {2: ((0, 1),), 4: ((3, 2, 0, 1), (2, 3, 0, 1), (0, 1, 2, 3))}
+_AXES = {2: ((0, 1), (1, 0)), 4: ((3, 2, 0, 1), (2, 3, 0, 1), (0, 1, 2, 3))}
 """By the number of axes, the orders in which ONNX may hold a weight; of four: a convolution's, a depthwise one's."""
 _ROUNDING = 1e-6  # of the largest weight: what is left of a float32 product
 

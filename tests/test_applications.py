@@ -23,8 +23,6 @@ SIZE = 32
 SMALL = NetworkSpec(name=APPLICATION, params={"application": "MobileNetV2"})
 MODULES = {
     "DenseNet121": "densenet",
-    "EfficientNetB0": "efficientnet",
-    "EfficientNetV2B0": "efficientnet_v2",
     "MobileNet": "mobilenet",
     "MobileNetV2": "mobilenet_v2",
     "ResNet50": "resnet50",
@@ -85,9 +83,10 @@ def test_a_file_of_other_weights_is_told(tmp_path):
 def test_without_a_network_imagenet_weights_are_told_to_be_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path))
-    network = build_network(SMALL.name, SMALL.params, SIZE)
+    network = build_network(SMALL.name, SMALL.params, 96)  # one of the sizes that Keras has weights for
+    recipe = small_recipe(initial_weights="imagenet", preprocess=PreprocessSpec(size=96, resample="bilinear"))
     with pytest.raises(TrainingError, match=r"ImageNet weights of MobileNetV2.*--weights random"):
-        set_initial_weights(network, small_recipe(initial_weights="imagenet"))
+        set_initial_weights(network, recipe)
 
 
 def test_command_line_names_the_network_and_its_weights(tmp_path):

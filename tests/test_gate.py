@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxr.errors import BundleError
-from cxr.gate import VIEWS, InputGate, load_gate, look, save_gate
+from cxr.gate import VIEWS, InputGate, _direction, _octant, load_gate, look, save_gate
 from cxr.image import from_array
 from cxr.phantom import make_phantom
 from cxr.predictor import Outputs
@@ -167,3 +167,10 @@ def test_film_smaller_than_the_input_is_warned_of(gate):
     predictor = Predictor(backend, SPEC, decision, ModelIdentity("fake", "", "", ""))  # type: ignore[arg-type]
     assert predictor.predict(from_array(np.zeros((95, 200), np.uint8))).warnings == ("low_resolution",)
     assert predictor.predict(from_array(np.zeros((96, 200), np.uint8))).warnings == ()
+
+
+def test_directions_are_those_of_the_angle():
+    rng = np.random.default_rng(4)
+    down, right = rng.integers(-3, 4, (2, 80, 80)).astype(np.float64) + rng.choice([0.0, 0.25], (2, 80, 80))
+    np.testing.assert_array_equal(_direction(down, right), _octant(down, right))
+    assert set(np.unique(_direction(down, right))) == set(range(8))
