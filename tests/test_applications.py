@@ -20,7 +20,7 @@ from trainer.recipes import APPLICATION, FINETUNE, RANDOM, Recipe
 from trainer.run import resolve_recipe
 
 SIZE = 32
-SMALL = NetworkSpec(name=APPLICATION, params={"application": "MobileNetV2"})
+SMALL = NetworkSpec(name=APPLICATION, params={"application": "MobileNet"})
 MODULES = {
     "DenseNet121": "densenet",
     "MobileNet": "mobilenet",
@@ -61,7 +61,7 @@ def test_saved_network_opens_in_plain_keras_and_its_export_answers_the_same(tmp_
 
 def test_training_starts_from_the_weights_of_a_file(tmp_path):
     keras.utils.set_random_seed(5)
-    body = body_of("MobileNetV2", None, input_shape=(SIZE, SIZE, 3))
+    body = body_of("MobileNet", None, input_shape=(SIZE, SIZE, 3))
     body.save_weights(tmp_path / "pretrained.weights.h5")
     recipe = small_recipe(initial_weights=str(tmp_path / "pretrained.weights.h5"))
     network = build_network(SMALL.name, SMALL.params, SIZE)
@@ -76,21 +76,23 @@ def test_training_starts_from_the_weights_of_a_file(tmp_path):
 def test_a_file_of_other_weights_is_told(tmp_path):
     (tmp_path / "other.h5").write_bytes(b"no HDF5")
     network = build_network(SMALL.name, SMALL.params, SIZE)
-    with pytest.raises(TrainingError, match=r"MobileNetV2 without its top.*other\.h5"):
+    with pytest.raises(TrainingError, match=r"MobileNet without its top.*other\.h5"):
         set_initial_weights(network, small_recipe(initial_weights=str(tmp_path / "other.h5")))
 
 
 def test_without_a_network_imagenet_weights_are_told_to_be_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setattr(keras.src.utils.file_utils.config, "keras_home", lambda: str(tmp_path))
-    network = build_network(SMALL.name, SMALL.params, 96)  # one of the sizes that Keras has weights for
-    recipe = small_recipe(initial_weights="imagenet", preprocess=PreprocessSpec(size=96, resample="bilinear"))
-    with pytest.raises(TrainingError, match=r"ImageNet weights of MobileNetV2.*--weights random"):
+    network = build_network(SMALL.name, SMALL.params, 128)  # one of the sizes that Keras has weights for
+    recipe = small_recipe(
+        initial_weights="imagenet", preprocess=PreprocessSpec(size=128, resample="bilinear")
+    )
+    with pytest.raises(TrainingError, match=r"ImageNet weights of MobileNet.*--weights random"):
         set_initial_weights(network, recipe)
 
 
 def test_command_line_names_the_network_and_its_weights(tmp_path):
-    recipe = resolve_recipe(TrainConfig(tmp_path, network="MobileNetV2", weights=RANDOM, epochs=2))
+    recipe = resolve_recipe(TrainConfig(tmp_path, network="MobileNet", weights=RANDOM, epochs=2))
     assert (recipe.name, recipe.network, recipe.epochs) == ("finetune", SMALL, 2)
     assert recipe.initial_weights == RANDOM and recipe.members == 1
     assert resolve_recipe(TrainConfig(tmp_path, recipe="finetune")) == FINETUNE
@@ -100,7 +102,7 @@ def test_command_line_names_the_network_and_its_weights(tmp_path):
     ("changes", "said"),
     [
         ({"network": "AlexNet"}, "--network among .*AlexNet"),
-        ({"network": "MobileNetV2", "weights": "no-such.h5"}, "--weights imagenet, random or a .h5"),
+        ({"network": "MobileNet", "weights": "no-such.h5"}, "--weights imagenet, random or a .h5"),
         ({"weights": "imagenet"}, "residual_cnn starts from random weights only"),
     ],
 )
