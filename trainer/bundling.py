@@ -50,6 +50,8 @@ def write_bundle(
     prepared = prepared if config.test else replace(prepared, test=None)
     _save_model(fitted, folder / MODEL_FILE)
     write_text(folder / "history.csv", history_csv(fitted.history))
+    # A file of weights by its name: a bundle travels, and the folders of this machine are nobody's business.
+    recipe = recipe.model_copy(update={"initial_weights": Path(recipe.initial_weights).name})
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
     predictor, export = _settle(folder, config, recipe, prepared)
@@ -171,7 +173,7 @@ def _training_record(
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,
         "recipe": recipe.name,
-        "initial_weights": Path(recipe.initial_weights).name,
+        "initial_weights": recipe.initial_weights,
         "members": recipe.members,
         "epochs": max(row["epoch"] for row in fitted.history),
         "best_epochs": list(fitted.best_epochs),
