@@ -49,8 +49,8 @@ class Extent:
     growth: tuple[int, ...]
 
 
-FULL = Extent(3, 20, (1, 8, 32, 64), 1000, 80, 640, (100, 1_000, 10_000, 100_000))
-QUICK = Extent(1, 8, (1, 8), 400, 40, 320, (100, 1_000))
+FULL = Extent(3, 20, (1, 8, 32, 64), 1000, 80, 320, (100, 1_000, 10_000, 100_000))
+QUICK = Extent(1, 8, (1, 8), 400, 40, 160, (100, 1_000))
 
 
 def bench(config: BenchConfig) -> None:

@@ -74,6 +74,14 @@ def test_metrics_follow_from_the_predictions(metrics, part):
     assert found["confusion"] == expected["confusion"]
 
 
+def test_members_are_the_seeds_of_the_spread(metrics):
+    described, members = load_bundle(FOLDER).description, metrics["members"]
+    assert members["n"] == described.training["members"] == described.network.params["towers"] == 3
+    for found in members["figures"].values():
+        assert len(set(found["each"])) > 1
+        assert found["mean"] == pytest.approx(sum(found["each"]) / 3)
+
+
 def test_card_shows_the_figures(metrics):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for key, (name, _) in FIGURES.items():
