@@ -3,7 +3,7 @@
 import logging
 import platform
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from trainer.members import joined_network, members_alone
 from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
+from trainer.teacher import Teacher
 
 RESAMPLES = 2000
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "scikit-learn")
@@ -45,17 +46,22 @@ def write_bundle(
     prepared: Prepared,
     fitted: Fitted,
     precision: str,
+    teacher: Teacher | None = None,
 ) -> None:
     """Fill `folder`, which exists and is empty, and check the result by loading it."""
     prepared = prepared if config.test else replace(prepared, test=None)
     _save_model(fitted, folder / MODEL_FILE)
     write_text(folder / "history.csv", history_csv(fitted.history))
-    # A file of weights by its name: a bundle travels, and the folders of this machine are nobody's business.
-    recipe = recipe.model_copy(update={"initial_weights": Path(recipe.initial_weights).name})
+    # Files by their names: a bundle travels, and the folders of this machine are nobody's business.
+    names = {
+        "initial_weights": Path(recipe.initial_weights).name,
+        "teacher": teacher.identity.source if teacher else "",
+    }
+    recipe = recipe.model_copy(update=names)
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
     predictor, export = _settle(folder, config, recipe, prepared)
-    training = _training_record(config, recipe, prepared, fitted, precision)
+    training = _training_record(config, recipe, prepared, fitted, precision, teacher)
     metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
     write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
     fields = {
@@ -159,7 +165,12 @@ def _manifest(prepared: Prepared) -> list[Film]:
 
 
 def _training_record(
-    config: TrainConfig, recipe: Recipe, prepared: Prepared, fitted: Fitted, precision: str
+    config: TrainConfig,
+    recipe: Recipe,
+    prepared: Prepared,
+    fitted: Fitted,
+    precision: str,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     positive = prepared.train.y_true.mean()
     return {
@@ -175,6 +186,7 @@ def _training_record(
         "recipe": recipe.name,
         "initial_weights": recipe.initial_weights,
         "members": recipe.members,
+        "teacher": asdict(teacher.identity) if teacher else None,
         "epochs": max(row["epoch"] for row in fitted.history),
         "best_epochs": list(fitted.best_epochs),
         "seed": config.seed,

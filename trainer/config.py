@@ -16,7 +16,10 @@ class TrainConfig:
     data: str = DEFAULT_HUB_DATA
     """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     recipe: str = "default"
-    """default, ensemble (three of them, joined), seed (the original's), quick (small), finetune, or a recipe.json."""
+    """default, ensemble (three of them, joined), distilled (one of them, taught by --teacher), seed (the original's),
+    quick (small), finetune, or a recipe.json."""
+    teacher: str | None = None
+    """A MODEL, such as an ensemble's bundle, whose probabilities are learnt in place of the labels."""
     network: str | None = None
     """A network of keras.applications, such as DenseNet121, to fine-tune in place of the recipe's network."""
     weights: str | None = None

@@ -27,6 +27,7 @@ from cxr.preprocess import to_input_batch
 from trainer.augment import augment, mix
 from trainer.pretrained import set_initial_weights
 from trainer.recipes import Recipe
+from trainer.teacher import Teacher
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
 Row = dict[str, float]
@@ -53,13 +54,16 @@ def fit(
     dtype: str,
     folder: Path,
     tensorboard: Path | None = None,
+    teacher: Teacher | None = None,
 ) -> Fitted:
     """Train `recipe` and keep the weights of the epoch with the lowest validation loss.
+
+    teacher: what it learns from in place of the labels; validation keeps to the labels.
 
     After every epoch the whole state goes to `folder`, and a state found there is continued to the same history
     as an unbroken run would have. Raises TrainingError on a loss that is not finite.
     """
-    run = _Run(recipe, train, seed, dtype)
+    run = _Run(recipe, train, seed, dtype, teacher)
     state = _State(folder, run)
     state.restore()
     steps = run.steps_per_epoch * recipe.epochs
@@ -141,10 +145,12 @@ def _time_convolution(dtype: str) -> float:
 class _Run:
     """A network in training, its optimizer, and the float32 network that holds the averaged weights."""
 
-    def __init__(self, recipe: Recipe, train: LoadedFilms, seed: int, dtype: str) -> None:
+    def __init__(
+        self, recipe: Recipe, train: LoadedFilms, seed: int, dtype: str, teacher: Teacher | None
+    ) -> None:
         keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()
-        self.recipe, self.seed = recipe, seed
+        self.recipe, self.seed, self.teacher = recipe, seed, teacher
         self.pixels, self.y_true = train.pixels, train.y_true
         size, network = recipe.preprocess.size, recipe.network
         self.network = build_network(network.name, network.params, size, dtype)
@@ -155,6 +161,7 @@ class _Run:
         self.optimizer.build(self.network.trainable_variables)
         self.steps_per_epoch = math.ceil(len(self._order(1)) / recipe.batch_size)
         self.last_rate = 0.0
+        self._change = tf.function(self._change_films, reduce_retracing=True)
         self._step = tf.function(self._train_step, reduce_retracing=True)
         self._average = tf.function(self._average_weights)
 
@@ -171,7 +178,10 @@ class _Run:
             self.optimizer.learning_rate.assign(self.last_rate)
             seed = tf.constant([self.seed, number], tf.int32)
             targets = tf.constant(self.y_true[rows, None], tf.float32)
-            loss = float(self._step(tf.constant(to_input_batch(self.pixels[rows])), targets, seed))
+            films, targets = self._change(tf.constant(to_input_batch(self.pixels[rows])), targets, seed)
+            if self.teacher is not None:
+                targets = tf.constant(self.teacher.probabilities(films.numpy())[:, None])
+            loss = float(self._step(films, targets))
             if not math.isfinite(loss):
                 raise TrainingError(
                     "a finite loss",
@@ -230,11 +240,12 @@ class _Run:
         # The mean must not remember the random start, so it follows closely at first.
         return min(self.recipe.averaging, (number + 1) / (number + 10)) if self.recipe.averaging else 0.0
 
-    def _train_step(self, films: Any, targets: Any, seed: Any) -> Any:
+    def _change_films(self, films: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
         settings = self.recipe.augmentation
         films = augment(films, seed, settings)
-        if settings.mixup:
-            films, targets = mix(films, targets, seed, settings.mixup)
+        return mix(films, targets, seed, settings.mixup) if settings.mixup else (films, targets)
+
+    def _train_step(self, films: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             probabilities = self.network(films, training=True)
             losses = keras.losses.binary_crossentropy(

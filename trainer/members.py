@@ -20,6 +20,7 @@ from evaluation.predictions import as_rows
 from trainer.calibrate import fit_decision
 from trainer.fit import Fitted, fit
 from trainer.recipes import Recipe
+from trainer.teacher import Teacher
 
 SEED_STRIDE = 1000
 """Between the seeds of two members, so that those of neighbouring runs do not meet."""
@@ -33,19 +34,21 @@ def fit_members(
     dtype: str,
     folder: Path,
     tensorboard: Path | None = None,
+    teacher: Teacher | None = None,
 ) -> Fitted:
     """Train the recipe's members one after the other; arguments and errors as of `fit`.
 
     Each has a folder and a seed of its own, and keeps its own best epoch. Rows of the history name their member.
     """
     if recipe.members == 1:
-        return fit(recipe, train, validation, seed, dtype, folder, tensorboard)
+        return fit(recipe, train, validation, seed, dtype, folder, tensorboard, teacher)
     fitted = []
     for member in range(recipe.members):
         name = f"member{member + 1}"
         print(f"member {member + 1} of {recipe.members}")
         log = tensorboard / name if tensorboard else None
-        fitted.append(fit(recipe, train, validation, seed + SEED_STRIDE * member, dtype, folder / name, log))
+        own_seed = seed + SEED_STRIDE * member
+        fitted.append(fit(recipe, train, validation, own_seed, dtype, folder / name, log, teacher))
     history = [{"member": number, **row} for number, one in enumerate(fitted, 1) for row in one.history]
     best = tuple(epoch for one in fitted for epoch in one.best_epochs)
     return Fitted(join([one.model for one in fitted], recipe), history, best)

@@ -19,7 +19,8 @@ from cxr.sources import FilmSource, open_data
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared
-from trainer.recipes import APPLICATION, DEFAULT, FINETUNE, IMAGENET, RANDOM, Recipe, find_recipe
+from trainer.recipes import APPLICATION, DEFAULT, DISTILLED, FINETUNE, IMAGENET, RANDOM, Recipe, find_recipe
+from trainer.teacher import Teacher, open_teacher
 
 
 def train(config: TrainConfig) -> Path:
@@ -34,8 +35,11 @@ def train(config: TrainConfig) -> Path:
     work = config.out.with_name(config.out.name + ".training")
     settings = _settings(config, recipe)
     _check_resumable(work, config.resume, settings)
+    teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     source = open_data(config.data)
     prepared = prepare(source, config, recipe)
+    if teacher is not None:
+        _check_teacher(teacher, recipe, prepared)
     # Here, so that bad data is told before TensorFlow loads.
     from trainer.bundling import write_bundle
     from trainer.fit import choose_precision
@@ -52,12 +56,13 @@ def train(config: TrainConfig) -> Path:
             state["precision"],
             work,
             config.tensorboard,
+            teacher,
         )
     except KeyboardInterrupt:
         print(f"stopped; the finished epochs are kept in {work}: repeat the command with --resume to go on")
         raise
     with new_folder(config.out) as folder:
-        write_bundle(folder, config, recipe, source, prepared, fitted, state["precision"])
+        write_bundle(folder, config, recipe, source, prepared, fitted, state["precision"], teacher)
     shutil.rmtree(work)
     print(f"bundle: {config.out}")
     return config.out
@@ -66,7 +71,7 @@ def train(config: TrainConfig) -> Path:
 def resolve_recipe(config: TrainConfig) -> Recipe:
     """The recipe with the command's overrides. Raises UsageError where they are out of range."""
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
-    changes["initial_weights"] = config.weights
+    changes |= {"initial_weights": config.weights, "teacher": config.teacher}
     chosen = {name: value for name, value in changes.items() if value is not None}
     base = find_recipe(config.recipe)
     if config.network is not None:
@@ -74,6 +79,8 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
         if config.network not in APPLICATIONS:
             raise UsageError(f"--network among {sorted(APPLICATIONS)}", repr(config.network), "choose one")
         chosen["network"] = NetworkSpec(name=APPLICATION, params={"application": config.network})
+    elif config.teacher is not None:
+        base = DISTILLED if base == DEFAULT else base
     try:
         recipe = Recipe.model_validate(base.model_dump() | chosen)
     except ValidationError as error:
@@ -82,7 +89,16 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
         raise UsageError(
             f"--weights {IMAGENET}, {RANDOM} or a .h5 file", repr(recipe.initial_weights), "check the path"
         )
+    if recipe.name == DISTILLED.name and not recipe.teacher:
+        raise UsageError(f"--teacher MODEL for the recipe {recipe.name}", "none", "name an ensemble's bundle")
     return recipe
+
+
+def _check_teacher(teacher: Teacher, recipe: Recipe, prepared: Prepared) -> None:
+    teacher.require_same_input(recipe.preprocess)
+    teacher.require_unseen(prepared.validation.films, "validation")
+    if prepared.test is not None:
+        teacher.require_unseen(prepared.test.films, "test")
 
 
 def _check_folds(config: TrainConfig) -> None:

@@ -21,11 +21,11 @@ def validation_mask(films: Sequence[Film], folds: int, fold: int, seed: int) -> 
     """
     strata = np.array([film.label + film.subtype for film in films])
     groups = np.array([film.patient for film in films])
-    scarce = {name: len(set(groups[strata == name])) for name in np.unique(strata)}
+    scarce = {name: len(set(groups[strata == name])) for name in map(str, np.unique(strata))}
     if min(scarce.values()) < folds:
         raise DataError(
             f"at least {folds} patient groups of each kind in train",
-            f"{scarce}",
+            ", ".join(f"{count} of {name}" for name, count in scarce.items()),
             "use more films, or fewer --folds",
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

@@ -1,0 +1,76 @@
+"""A teacher: a finished model whose probabilities a new network learns in place of the labels (distillation).
+
+Hinton et al. 2015: what a larger model, such as an ensemble, says of a film tells more than the film's label, and a
+small network that learns it comes near the larger one at its own cost. Teacher and pupil see the very same changed
+films, mixed ones among them, for as long as training lasts (Beyer et al. 2022).
+"""
+
+import csv
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cxr.dataset import Film
+from cxr.decision import sigmoid
+from cxr.errors import UsageError
+from cxr.model_source import open_model
+from cxr.predictor import Predictor
+from cxr.preprocess import PreprocessSpec
+from cxr.types import InputBatch
+
+
+class Teacher:
+    """A bundle's network, asked for its own probabilities of films as the pupil sees them."""
+
+    def __init__(self, predictor: Predictor, folder: Path) -> None:
+        self.identity = predictor.identity
+        self._preprocess = predictor.preprocess
+        self._backend = predictor.backend
+        self._manifest = folder / "manifest.csv"
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+
+    def probabilities(self, batch: InputBatch) -> np.ndarray:
+        """P(PNEUMONIA) before calibration, float32 (n,), of a batch float32 (n, size, size, 1)."""
+        parts = np.array_split(batch, min(len(batch), os.cpu_count() or 1))
+        found = self._pool.map(self._backend.outputs, parts)
+        return sigmoid(np.concatenate([outputs.logits for outputs in found])).astype(np.float32)
+
+    def require_same_input(self, preprocess: PreprocessSpec) -> None:
+        """Raises UsageError where teacher and pupil would see a film differently."""
+        if self._preprocess != preprocess:
+            raise UsageError(
+                f"a teacher that reads films as the recipe does ({preprocess})",
+                f"{self.identity.source}, which reads {self._preprocess}",
+                "choose another teacher, or a recipe.json with its preprocessing",
+            )
+
+    def require_unseen(self, films: Sequence[Film], split: str) -> None:
+        """Raises UsageError where the teacher was trained on some of `films`, which are to judge the pupil."""
+        if not self._manifest.is_file():
+            raise UsageError(
+                f"a teacher with its {self._manifest.name}",
+                f"{self.identity.source} without",
+                "download the whole bundle and name its folder",
+            )
+        with self._manifest.open(encoding="utf-8", newline="") as stream:
+            learnt = {row["sha256"] for row in csv.DictReader(stream) if row["split"] == "train"}
+        known = sum(film.sha256 in learnt for film in films)
+        if known:
+            raise UsageError(
+                f"a teacher that was not trained on the {split} films",
+                f"{self.identity.source}, which was on {known} of {len(films)}",
+                "use the --seed, --folds and --fold that the teacher was trained with",
+            )
+
+
+def open_teacher(model: str) -> Teacher:
+    """The teacher MODEL. Raises UsageError, BundleError or HubError; a bare .h5 does not say what it was trained on."""
+    predictor = open_model(model).predictor
+    if predictor.bundle is None:
+        raise UsageError(
+            "a bundle as the teacher", f"{model}, a bare .h5", "name the folder that train wrote"
+        )
+    return Teacher(predictor, predictor.bundle.folder)
