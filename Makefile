@@ -27,7 +27,7 @@ run: setup  ## Serve the app at http://127.0.0.1:7860 (MODEL=... for another mod
 	$(PY) app.py
 
 test: setup  ## Run the tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 lint: setup  ## Check style and types
 	$(PY) -m ruff check .

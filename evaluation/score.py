@@ -59,7 +59,11 @@ def score(config: ScoreConfig) -> Counter[str]:
     cannot be read as one radiograph are rows with an error.
     """
     total = _count(config.files)
-    predictor = open_model(config.model).predictor
+    return score_with(open_model(config.model).predictor, config, total)
+
+
+def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter[str]:
+    """As `score`, with a model that is loaded; total: how many files there are, for the bar."""
     counts: Counter[str] = Counter()
     with Answers(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         wanted = (path for path in find_files(config.files) if answers.claim(path))

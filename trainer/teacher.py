@@ -67,10 +67,12 @@ class Teacher:
 
 
 def open_teacher(model: str) -> Teacher:
-    """The teacher MODEL. Raises UsageError, BundleError or HubError; a bare .h5 does not say what it was trained on."""
+    """The teacher MODEL, which is a bundle: a bare .h5 does not say what it was trained on.
+
+    Raises UsageError, BundleError or HubError.
+    """
+    if Path(model).is_file():
+        raise UsageError("a bundle as the teacher", f"{model}, a file", "name the folder that train wrote")
     predictor = open_model(model).predictor
-    if predictor.bundle is None:
-        raise UsageError(
-            "a bundle as the teacher", f"{model}, a bare .h5", "name the folder that train wrote"
-        )
+    assert predictor.bundle is not None
     return Teacher(predictor, predictor.bundle.folder)

@@ -1,0 +1,154 @@
+"""A network taught by another: what it learns, what it may be taught by, and what the bundle says of it."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxr.bundle import load_bundle
+from cxr.decision import sigmoid
+from cxr.errors import UsageError
+from cxr.predictor import Outputs, Predictor
+from cxr.preprocess import PreprocessSpec, to_input_batch
+from cxr.sources import open_data
+from tests.test_fit import SIZE, TINY, striped_films
+from trainer.config import TrainConfig
+from trainer.fit import fit
+from trainer.recipes import Augmentation
+from trainer.run import prepare, resolve_recipe, train
+from trainer.teacher import Teacher, open_teacher
+
+
+@pytest.fixture(scope="module")
+def teacher(small_bundle) -> Teacher:
+    return open_teacher(str(small_bundle))
+
+
+class _Contrary:
+    """A network that calls a bright left half NORMAL, against the labels."""
+
+    size = SIZE
+
+    def outputs(self, batch):
+        halves = batch[:, :, : SIZE // 2], batch[:, :, SIZE // 2 :]
+        left, right = (half.mean((1, 2, 3)).astype(np.float64) for half in halves)
+        return Outputs(60 * (0.15 - (left - right)), np.zeros((len(batch), 1), np.float32))
+
+
+def _teacher_with(backend, small_bundle) -> Teacher:
+    predictor = Predictor.from_bundle(small_bundle)
+    predictor.backend = backend
+    return Teacher(predictor, small_bundle)
+
+
+def test_gives_its_own_probabilities_in_the_order_of_the_films(teacher, small_bundle):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
+    expected = sigmoid(Predictor.from_bundle(small_bundle).logits(pixels))
+    found = teacher.probabilities(to_input_batch(pixels))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert len(set(found)) == 5
+    np.testing.assert_allclose(teacher.probabilities(to_input_batch(pixels[:1])), expected[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.3])
+def test_pupil_learns_what_the_teacher_says_and_not_the_labels(mixup, small_bundle, tmp_path):
+    films = striped_films(60, 0), striped_films(30, 1)
+    recipe = TINY.model_copy(update={"augmentation": Augmentation(mixup=mixup)})
+    contrary = _teacher_with(_Contrary(), small_bundle)
+    by_labels = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "labels")
+    taught = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "taught", teacher=contrary)
+    assert by_labels.history[-1]["val_roc_auc"] > 0.9
+    assert taught.history[-1]["val_roc_auc"] < 0.1
+
+
+def test_teacher_is_asked_of_the_changed_films(small_bundle, tmp_path):
+    seen = []
+
+    class Noting(_Contrary):
+        def outputs(self, batch):
+            seen.append(batch.copy())
+            return super().outputs(batch)
+
+    films = striped_films(60, 0), striped_films(30, 1)
+    fit(
+        TINY.model_copy(update={"epochs": 1}),
+        *films,
+        seed=3,
+        dtype="float32",
+        folder=tmp_path,
+        teacher=_teacher_with(Noting(), small_bundle),
+    )
+    asked = np.concatenate(seen)
+    assert len(asked) == 40  # balanced: each of the 20 normal films and as many others
+    plain = to_input_batch(films[0].pixels)
+    assert not any((film == plain).all((1, 2, 3)).any() for film in asked)
+
+
+def _small_config(small_bundle: Path, out: Path, **changes) -> TrainConfig:
+    """As the teacher was trained (hub_kit.train_small)."""
+    folder = small_bundle.parent
+    settings = {"folds": 3, "precision": "float32", "pictures": "phantoms", "teacher": str(small_bundle)}
+    return TrainConfig(
+        data=str(folder / "phantoms"), out=out, recipe=str(folder / "recipe.json"), **settings | changes
+    )
+
+
+def test_bundle_names_its_teacher(small_bundle, tmp_path):
+    out = train(_small_config(small_bundle, tmp_path / "taught"))
+    theirs = load_bundle(small_bundle)
+    assert load_bundle(out).description.training["teacher"] == {
+        "source": small_bundle.name,
+        "revision": "",
+        "version": theirs.description.version,
+        "sha256": theirs.model_sha256,
+    }
+    assert json.loads((out / "recipe.json").read_text())["teacher"] == small_bundle.name
+    card = (out / "README.md").read_text()
+    assert f"| teacher | {small_bundle.name} {theirs.description.version} " in card
+    assert "| teacher |" not in (small_bundle / "README.md").read_text()
+
+
+def test_refuses_a_teacher_that_knows_the_films_that_judge(small_bundle, tmp_path):
+    with pytest.raises(
+        UsageError, match=r"not trained on the validation films; received bundle, which was on"
+    ):
+        train(_small_config(small_bundle, tmp_path / "out", fold=1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_refuses_a_teacher_that_knows_test_films(small_bundle, teacher):
+    config = _small_config(small_bundle, Path("unused"))
+    films = prepare(open_data(config.data), config, resolve_recipe(config))
+    assert films.test is not None
+    teacher.require_unseen(films.test.films, "test")
+    known = [replace(films.test.films[0], sha256=films.train.films[0].sha256), *films.test.films[1:]]
+    with pytest.raises(UsageError, match=r"the test films; received bundle, which was on 1 of"):
+        teacher.require_unseen(known, "test")
+
+
+def test_refuses_a_teacher_that_reads_films_otherwise(teacher):
+    teacher.require_same_input(PreprocessSpec(size=48, resample="bilinear"))
+    with pytest.raises(UsageError, match=r"reads films as the recipe does \(size=48 resample='box'"):
+        teacher.require_same_input(PreprocessSpec(size=48, resample="box"))
+
+
+def test_refuses_a_teacher_that_does_not_say_what_it_was_trained_on(small_bundle, tmp_path):
+    shutil.copy(small_bundle / "model.h5", tmp_path / "bare.h5")
+    with pytest.raises(UsageError, match="a bundle as the teacher"):
+        open_teacher(str(tmp_path / "bare.h5"))
+    shutil.copytree(small_bundle, tmp_path / "copy")
+    silent = Teacher(Predictor.from_bundle(tmp_path / "copy"), tmp_path / "copy")
+    (tmp_path / "copy" / "manifest.csv").unlink()
+    with pytest.raises(UsageError, match=r"a teacher with its manifest.csv"):
+        silent.require_unseen([], "validation")
+
+
+def test_recipe_distilled_needs_a_teacher_and_a_teacher_chooses_it(tmp_path):
+    with pytest.raises(UsageError, match="--teacher MODEL for the recipe distilled"):
+        resolve_recipe(TrainConfig(out=tmp_path / "out", recipe="distilled"))
+    chosen = resolve_recipe(TrainConfig(out=tmp_path / "out", teacher="some-bundle"))
+    assert (chosen.name, chosen.teacher) == ("distilled", "some-bundle")
