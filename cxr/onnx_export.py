@@ -25,6 +25,7 @@ from cxr.errors import BundleError
 from cxr.image import from_array
 from cxr.keras_backend import KerasBackend, split_head
 from cxr.onnx_backend import INPUT, OUTPUTS, OnnxBackend
+from cxr.onnx_layers import exportable
 from cxr.phantom import make_phantom
 from cxr.predictor import Backend
 from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
@@ -42,7 +43,7 @@ def export_network(model: keras.Model) -> bytes:
     missing = [name for name in ("onnx", "tf2onnx") if find_spec(name) is None]
     if missing:
         raise BundleError("onnx and tf2onnx for the export", f"no {missing[0]}", "pip install onnx tf2onnx")
-    wide = _with_evidence(model)
+    wide = _with_evidence(exportable(model))
     wide(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports a model only after its first call
     with tempfile.TemporaryDirectory() as folder, _quietly():
         path = Path(folder) / "model.onnx"
@@ -169,24 +170,48 @@ def _with_names(path: Path) -> bytes:
 
     loaded = onnx.load(path)
     graph = loaded.graph
+    _drop_idle_reshapes(loaded)
     ends = [output.name for output in graph.output]
     nodes = _in_order(graph, ends)
     renamed = {graph.input[0].name: INPUT} | dict(zip(ends, OUTPUTS, strict=True))
     inner = [name for node in nodes for name in (*node.input, *node.output) if name not in ("", *renamed)]
     renamed |= {name: f"value_{number}" for number, name in enumerate(dict.fromkeys(inner))}
+    read = [constant for constant in graph.initializer if constant.name in renamed]
     for number, node in enumerate(nodes):
         node.name = f"{node.op_type}_{number}"
         node.input[:] = [renamed[name] if name else "" for name in node.input]
         node.output[:] = [renamed[name] if name else "" for name in node.output]
-    for named in (*graph.initializer, *graph.input, *graph.output):
+    for named in (*read, *graph.input, *graph.output):
         named.name = renamed[named.name]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "films"
-    constants = sorted(graph.initializer, key=lambda constant: constant.name)
+    constants = sorted(read, key=lambda constant: constant.name)
     network = onnx.helper.make_graph(nodes, "network", graph.input, graph.output, constants)
     loaded.graph.CopyFrom(network)
     onnx.checker.check_model(loaded, full_check=True)
     return loaded.SerializeToString(deterministic=True)
+
+
+def _drop_idle_reshapes(loaded: Any) -> None:
+    """Without the reshapes that change nothing, some of which the converter leaves in one run and not in another."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(loaded).graph
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info
+    }
+    constants = {constant.name: constant for constant in loaded.graph.initializer}
+    ends = {output.name for output in graph.output}
+    idle: dict[str, str] = {}  # its output, and what it reads
+    for node in loaded.graph.node:
+        node.input[:] = [idle.get(name, name) for name in node.input]
+        if node.op_type == "Reshape" and node.input[1] in constants and node.output[0] not in ends:
+            wanted = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
+            if wanted[0] == -1 and 0 not in wanted and wanted[1:] == shapes.get(node.input[0], [])[1:]:
+                idle[node.output[0]] = node.input[0]
+    kept = [node for node in loaded.graph.node if node.output[0] not in idle]
+    del loaded.graph.node[:]
+    loaded.graph.node.extend(kept)
 
 
 def _in_order(graph: Any, ends: list[str]) -> list[Any]:

@@ -33,6 +33,7 @@ from cxr.keras_backend import KerasBackend
 from cxr.networks import build_network
 from cxr.onnx_backend import OnnxBackend
 from cxr.onnx_export import export_checked, export_network
+from cxr.onnx_layers import exportable
 from cxr.onnx_weights import without_weights
 from cxr.phantom import make_phantom
 from cxr.predictor import Predictor, load_model
@@ -137,6 +138,78 @@ def test_no_answer_depends_on_its_batch_or_on_other_callers(name):
 def test_the_same_network_gives_the_same_bytes():
     model = network("residual_cnn")
     assert sha256_of(export_network(model)) == sha256_of(export_network(model))
+
+
+# --- In the form that exports best
+
+
+def test_what_is_per_film_is_exported_without_asking_for_shapes():
+    nodes = onnx.load_from_string(export_network(network("towers"))).graph.node
+    per_film = 2 * 2  # towers, and places in each
+    assert sum(node.op_type == "Slice" for node in nodes) == 2 * per_film
+    assert not any(node.op_type in ("Gather", "Cast") for node in nodes)
+
+
+def test_a_network_with_nothing_to_replace_is_exported_as_it_is():
+    model = network("seed_cnn")
+    assert exportable(model) is model
+
+
+def _with(*parts: keras.layers.Layer) -> keras.Model:
+    """Some layers between a convolution of 8 channels and a pooled head, with weights that are not zero."""
+    keras.utils.set_random_seed(7)
+    x = inputs = keras.Input((16, 16, 1))
+    for layer in (keras.layers.Conv2D(8, 3, padding="same"), *parts):
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation("relu")(x))
+    model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(x))
+    rng = np.random.default_rng(7)
+    model.set_weights([weight + rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+LAYERS = keras.layers
+OTHERS = {
+    "scaled": [LAYERS.GroupNormalization(-1, center=False)],
+    "groups of two": [LAYERS.GroupNormalization(4, center=False, scale=False)],
+    "rows cropped": [
+        LAYERS.Reshape((16, 16, 8, 1)),
+        LAYERS.Cropping3D(((2, 0), (0, 0), (4, 0))),
+        LAYERS.Reshape((14, 16, 4)),
+    ],
+    "turned": [
+        LAYERS.Reshape((16, 8, 16, 1)),
+        LAYERS.Cropping3D(((0, 0), (0, 0), (4, 0))),
+        LAYERS.Reshape((16, 8, 12)),
+    ],
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_layers_that_only_look_alike_are_left_as_they_are(other):
+    model = _with(*(type(layer).from_config(layer.get_config()) for layer in OTHERS[other]))
+    assert exportable(model) is model
+    batch = to_input_batch(films(size=16))
+    found, expected = OnnxBackend(export_network(model)).outputs(batch), KerasBackend(model).outputs(batch)
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("cut", [(0, 5), (3, 0), (2, 2)])
+def test_channels_are_taken_from_where_they_were(cut):
+    left = 8 - sum(cut)
+    model = _with(
+        LAYERS.Reshape((16, 16, 8, 1)),
+        LAYERS.Cropping3D(((0, 0), (0, 0), cut)),
+        LAYERS.Reshape((16, 16, left)),
+        LAYERS.GroupNormalization(-1, center=False, scale=False),
+    )
+    batch = to_input_batch(films(size=16))
+    replaced = exportable(model)
+    assert not any(
+        isinstance(layer, LAYERS.Cropping3D | LAYERS.GroupNormalization) for layer in replaced.layers
+    )
+    np.testing.assert_allclose(replaced(batch), model(batch), atol=1e-5)
+    assert np.ptp(np.asarray(model(batch))) > 1e-3
 
 
 @pytest.mark.parametrize("wrong", ["weights", "evidence"])
