@@ -112,6 +112,25 @@ def test_bundle_names_its_teacher(small_bundle, tmp_path):
     assert "| teacher |" not in (small_bundle / "README.md").read_text()
 
 
+def test_a_run_goes_on_with_the_same_teacher_only(small_bundle, tmp_path, monkeypatch):
+    from trainer import members
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(members, "fit_members", stopped)
+    config = _small_config(small_bundle, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(config, resume=True))
+    other = open_teacher(str(small_bundle))
+    other.identity = replace(other.identity, sha256="0" * 64)
+    monkeypatch.setattr("trainer.run.open_teacher", lambda model: other)
+    with pytest.raises(UsageError, match=r"others for \['config.teacher'\]"):
+        train(replace(config, resume=True))
+
+
 def test_refuses_a_teacher_that_knows_the_films_that_judge(small_bundle, tmp_path):
     with pytest.raises(
         UsageError, match=r"not trained on the validation films; received bundle, which was on"

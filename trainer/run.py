@@ -33,9 +33,9 @@ def train(config: TrainConfig) -> Path:
     _check_folds(config)
     require_free(config.out)
     work = config.out.with_name(config.out.name + ".training")
-    settings = _settings(config, recipe)
-    _check_resumable(work, config.resume, settings)
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
+    settings = _settings(config, recipe, teacher)
+    _check_resumable(work, config.resume, settings)
     source = open_data(config.data)
     prepared = prepare(source, config, recipe)
     if teacher is not None:
@@ -146,10 +146,12 @@ def _without_test_copies(learnable: LoadedFilms, test: LoadedFilms | None) -> tu
     return learnable.take(keep), keep.count(False)
 
 
-def _settings(config: TrainConfig, recipe: Recipe) -> dict[str, Any]:
-    """What must be the same for a run to be continued."""
+def _settings(config: TrainConfig, recipe: Recipe, teacher: Teacher | None) -> dict[str, Any]:
+    """What must be the same for a run to be continued; of a teacher its weights, too."""
     free = {"out", "resume", "tensorboard", "recipe", "precision", "debug"}
     chosen = {name: value for name, value in asdict(config).items() if name not in free}
+    if teacher is not None:
+        chosen["teacher"] = teacher.identity.sha256
     return {"config": chosen, "recipe": recipe.model_dump(mode="json")}
 
 
