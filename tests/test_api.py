@@ -264,7 +264,8 @@ def test_a_hundred_at_once_are_answered_each_for_its_own_film_or_told_that_the_q
     def call(level: int) -> dict[str, Any] | None:
         path = tmp_path / f"{level}.png"
         Image.fromarray(np.full((64, 64), level, np.uint8)).save(path)
-        client = Client(server, verbose=False)
+        # More than the five seconds that a client gives a busy server.
+        client = Client(server, verbose=False, httpx_kwargs={"timeout": 60})
         together.wait(timeout=120)
         try:
             return client.predict(handle_file(path), api_name="/predict")

@@ -184,7 +184,7 @@ def test_twenty_callers_get_the_answer_to_their_own_film(
         path = tmp_path / f"{level}.png"
         Image.fromarray(np.full((64, 64), level, np.uint8)).save(path)
         # A client each: one that many threads share may cancel a call while its stream of answers ends.
-        client = Client(server, verbose=False)
+        client = Client(server, verbose=False, httpx_kwargs={"timeout": 40})
         return level, client.submit(handle_file(path), api_name="/predict").result(timeout=40)
 
     with ThreadPoolExecutor(20) as pool:
