@@ -213,3 +213,15 @@ def write_manifest(path: Path, films: Sequence[Film]) -> None:
     writer.writeheader()
     writer.writerows(asdict(film) for film in films)
     write_text(path, stream.getvalue())
+
+
+def read_manifest(path: Path) -> list[Film]:
+    """What `write_manifest` wrote. Raises DataError where the file is missing or something else."""
+    names = [field.name for field in fields(Film)]
+    try:
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        return [Film(**{name: row[name] for name in names}) for row in rows]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(
+            f"a manifest at {path.name}", "none that can be read", "fetch the whole bundle again"
+        ) from error

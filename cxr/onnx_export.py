@@ -170,7 +170,7 @@ def _with_names(path: Path) -> bytes:
 
     loaded = onnx.load(path)
     graph = loaded.graph
-    _drop_idle_reshapes(loaded)
+    _read_past_idle_reshapes(loaded)
     ends = [output.name for output in graph.output]
     nodes = _in_order(graph, ends)
     renamed = {graph.input[0].name: INPUT} | dict(zip(ends, OUTPUTS, strict=True))
@@ -192,8 +192,8 @@ def _with_names(path: Path) -> bytes:
     return loaded.SerializeToString(deterministic=True)
 
 
-def _drop_idle_reshapes(loaded: Any) -> None:
-    """Without the reshapes that change nothing, some of which the converter leaves in one run and not in another."""
+def _read_past_idle_reshapes(loaded: Any) -> None:
+    """Nothing reads a reshape that changes nothing; the converter leaves some in one run and not in another."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(loaded).graph
@@ -201,17 +201,13 @@ def _drop_idle_reshapes(loaded: Any) -> None:
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info
     }
     constants = {constant.name: constant for constant in loaded.graph.initializer}
-    ends = {output.name for output in graph.output}
     idle: dict[str, str] = {}  # its output, and what it reads
     for node in loaded.graph.node:
         node.input[:] = [idle.get(name, name) for name in node.input]
-        if node.op_type == "Reshape" and node.input[1] in constants and node.output[0] not in ends:
+        if node.op_type == "Reshape" and node.input[1] in constants:
             wanted = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
             if wanted[0] == -1 and 0 not in wanted and wanted[1:] == shapes.get(node.input[0], [])[1:]:
                 idle[node.output[0]] = node.input[0]
-    kept = [node for node in loaded.graph.node if node.output[0] not in idle]
-    del loaded.graph.node[:]
-    loaded.graph.node.extend(kept)
 
 
 def _in_order(graph: Any, ends: list[str]) -> list[Any]:

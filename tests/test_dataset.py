@@ -13,6 +13,7 @@ from cxr.dataset import (
     describe,
     find_films,
     join_duplicates,
+    read_manifest,
     require_both_classes,
     write_manifest,
 )
@@ -250,6 +251,18 @@ def test_the_manifest_round_trips_through_csv(tmp_path: Path) -> None:
     write_manifest(path, films)
     with path.open(newline="", encoding="utf-8") as stream:
         assert [Film(**row) for row in csv.DictReader(stream)] == films
+    assert read_manifest(path) == films
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"path,split\na,train\n", b"\xff\xfe"], ids=["none", "columns", "bytes"]
+)
+def test_what_is_no_manifest_is_told(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a manifest at manifest.csv"):
+        read_manifest(path)
 
 
 def test_the_manifest_has_a_row_a_film_and_the_fields_as_columns(tmp_path: Path) -> None:

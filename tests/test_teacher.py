@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxr.bundle import load_bundle
+from cxr.dataset import BARE_SPLIT, read_manifest, write_manifest
 from cxr.decision import sigmoid
 from cxr.errors import UsageError
 from cxr.predictor import Outputs, Predictor
@@ -147,6 +148,17 @@ def test_refuses_a_teacher_that_knows_test_films(small_bundle, teacher):
     known = [replace(films.test.films[0], sha256=films.train.films[0].sha256), *films.test.films[1:]]
     with pytest.raises(UsageError, match=r"the test films; received bundle, which was on 1 of"):
         teacher.require_unseen(known, "test")
+
+
+def test_knows_what_a_teacher_learnt_of_a_folder_without_splits(small_bundle, tmp_path):
+    shutil.copytree(small_bundle, tmp_path / "bare")
+    manifest = read_manifest(tmp_path / "bare" / "manifest.csv")
+    bare = [replace(film, split=BARE_SPLIT) if film.split == "train" else film for film in manifest]
+    write_manifest(tmp_path / "bare" / "manifest.csv", bare)
+    teacher = Teacher(Predictor.from_bundle(small_bundle), tmp_path / "bare")
+    teacher.require_unseen([film for film in bare if film.split != BARE_SPLIT], "validation")
+    with pytest.raises(UsageError, match="which was on 1 of 1"):
+        teacher.require_unseen([film for film in bare if film.split == BARE_SPLIT][:1], "validation")
 
 
 def test_refuses_a_teacher_that_reads_films_otherwise(teacher):

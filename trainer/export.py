@@ -1,13 +1,12 @@
 """python -m trainer export: add the network in ONNX to a bundle that exists, or renew it."""
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from cxr.bundle import MODEL_FILE, Bundle, add_export, load_bundle
+from cxr.dataset import read_manifest
 from cxr.errors import DataError
 from cxr.loading import load_films
 from cxr.sources import open_data
@@ -64,9 +63,9 @@ def _validation_pixels(bundle: Bundle, data: str) -> ModelPixels:
 def _validation_films(manifest: Path) -> dict[str, str]:
     """sha256 by path."""
     try:
-        rows = list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"), newline="")))
-        return {row["path"]: row["sha256"] for row in rows if row["split"] == "validation"}
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+        films = read_manifest(manifest)
+    except DataError as error:
         raise DataError(
             "a manifest.csv in the bundle, for --data", "none that can be read", "leave --data out"
         ) from error
+    return {film.path: film.sha256 for film in films if film.split == "validation"}

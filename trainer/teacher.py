@@ -5,17 +5,17 @@ small network that learns it comes near the larger one at its own cost. Teacher 
 films, mixed ones among them, for as long as training lasts (Beyer et al. 2022).
 """
 
-import csv
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from cxr.dataset import Film
+from cxr.dataset import Film, read_manifest
 from cxr.decision import sigmoid
-from cxr.errors import UsageError
+from cxr.errors import DataError, UsageError
 from cxr.model_source import open_model
 from cxr.predictor import Predictor
 from cxr.preprocess import PreprocessSpec
@@ -49,14 +49,7 @@ class Teacher:
 
     def require_unseen(self, films: Sequence[Film], split: str) -> None:
         """Raises UsageError where the teacher was trained on some of `films`, which are to judge the pupil."""
-        if not self._manifest.is_file():
-            raise UsageError(
-                f"a teacher with its {self._manifest.name}",
-                f"{self.identity.source} without",
-                "download the whole bundle and name its folder",
-            )
-        with self._manifest.open(encoding="utf-8", newline="") as stream:
-            learnt = {row["sha256"] for row in csv.DictReader(stream) if row["split"] == "train"}
+        learnt = self._learnt
         known = sum(film.sha256 in learnt for film in films)
         if known:
             raise UsageError(
@@ -64,6 +57,19 @@ class Teacher:
                 f"{self.identity.source}, which was on {known} of {len(films)}",
                 "use the --seed, --folds and --fold that the teacher was trained with",
             )
+
+    @cached_property
+    def _learnt(self) -> set[str]:
+        """sha256 of the films that it was trained on: all but those set apart, whatever their split is called."""
+        try:
+            films = read_manifest(self._manifest)
+        except DataError as error:
+            raise UsageError(
+                f"a teacher with its {self._manifest.name}",
+                f"{self.identity.source} without one that can be read",
+                "download the whole bundle and name its folder",
+            ) from error
+        return {film.sha256 for film in films if film.split not in ("validation", "test")}
 
 
 def open_teacher(model: str) -> Teacher:
