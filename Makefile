@@ -14,13 +14,14 @@ OUT ?= runs/train
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-setup: $(READY)  ## Make .venv from requirements.lock
+setup: $(READY)  ## Make .venv from requirements.lock, with the project itself in editable form
 
 $(READY): requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11, 3.12 or 3.13 on PATH; received none; install one, or pass PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; then uv pip install --python $(PY) --require-hashes -r requirements.lock; \
 	else $(PY) -m pip install --quiet --disable-pip-version-check uv && $(VENV)/bin/uv pip install --python $(PY) --require-hashes -r requirements.lock; fi
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 run: setup  ## Serve the app at http://127.0.0.1:7860 (MODEL=... for another model)
@@ -33,6 +34,7 @@ lint: setup  ## Check style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 
 demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hub, pull, serve (DEMO="--end" closes the app)
 	PYTHONPATH=. $(PY) tests/hub_demo.py $(DEMO)

@@ -15,12 +15,13 @@ from typing import Any
 
 import gradio as gr
 
-from cxr.bundle import probe_pixels
 from cxr.errors import CxrError, UsageError
-from cxr.image import from_array
-from cxr.model_source import Watch, open_model
-from cxr.predictor import Predictor
-from cxr.serving import Serving
+from cxr.imaging.decode import from_array
+from cxr.model.bundle import probe_pixels
+from cxr.model.predictor import Predictor
+from cxr.serving.opening import open_model
+from cxr.serving.slot import Serving
+from cxr.serving.watch import Watch
 from ui.api import add_api
 from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.page import add_page

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.machine import peak_megabytes
 
 if TYPE_CHECKING:
-    from cxr.loading import LoadedFilms
+    from cxr.data.loading import LoadedFilms
     from trainer.recipes import Recipe
 
 MODEL = Path(__file__).resolve().parent.parent / "bundles" / "default"
@@ -52,8 +52,8 @@ def median_seconds(work: Callable[[], object]) -> dict[str, float]:
 
 def plain_model(folder: Path) -> dict[str, float]:
     """Write the default network's weights as a whole Keras model, for the naive way."""
-    from cxr.bundle import load_bundle
-    from cxr.keras_backend import KerasBackend
+    from cxr.model.bundle import load_bundle
+    from cxr.model.keras_backend import KerasBackend
 
     bundle = load_bundle(MODEL)
     described = bundle.description
@@ -64,7 +64,7 @@ def plain_model(folder: Path) -> dict[str, float]:
 
 def ours(folder: Path) -> dict[str, float]:
     """evaluation score, from an empty CSV to a full one; the model is loaded before, as in all rows of scoring."""
-    from cxr.predictor import load_model
+    from cxr.serving.local import load_model
     from evaluation.config import ScoreConfig
     from evaluation.score import score_with
 
@@ -94,8 +94,8 @@ def naive(folder: Path) -> dict[str, float]:
 
 def decoding(folder: Path) -> dict[str, float]:
     """Reading, decoding and resizing alone, on all cores."""
-    from cxr.image import decode_file
-    from cxr.predictor import load_model
+    from cxr.imaging.decode import decode_file
+    from cxr.serving.local import load_model
 
     predictor = load_model(str(MODEL))
     paths = sorted(folder.rglob("*.jpeg"))
@@ -109,7 +109,7 @@ def inference(folder: Path) -> dict[str, float]:
     """The network alone, on all cores, for as many films as the folder has."""
     import numpy as np
 
-    from cxr.predictor import load_model
+    from cxr.serving.local import load_model
 
     predictor = load_model(str(MODEL))
     count = sum(1 for _ in folder.rglob("*.jpeg"))
@@ -120,8 +120,8 @@ def inference(folder: Path) -> dict[str, float]:
 
 def one_ours(folder: Path) -> dict[str, float]:
     """One film, from its file to the decision."""
-    from cxr.image import decode_file
-    from cxr.predictor import load_model
+    from cxr.imaging.decode import decode_file
+    from cxr.serving.local import load_model
 
     predictor = load_model(str(MODEL))
     path = next(folder.rglob("*.jpeg"))
@@ -156,7 +156,7 @@ def epoch_batches(folder: Path) -> dict[str, float]:
     import keras
     import numpy as np
 
-    from cxr.networks import build_network
+    from cxr.model.networks import build_network
     from trainer.fit import choose_precision
 
     recipe, films = _films("default", folder)
@@ -176,8 +176,8 @@ def epoch_batches(folder: Path) -> dict[str, float]:
 
 
 def _films(recipe_name: str, folder: Path) -> "tuple[Recipe, LoadedFilms]":
-    from cxr.loading import load_films
-    from cxr.sources import FolderSource
+    from cxr.data.loading import load_films
+    from cxr.data.sources import FolderSource
     from trainer.recipes import find_recipe
 
     recipe, source = find_recipe(recipe_name), FolderSource(folder)
@@ -207,7 +207,7 @@ def epoch_naive(folder: Path) -> dict[str, float]:
     """The same network and films, fed by an ImageDataGenerator that rotates, shifts and zooms."""
     import tensorflow as tf
 
-    from cxr.networks import build_network
+    from cxr.model.networks import build_network
 
     model = build_network("seed_cnn", {}, 150)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])

@@ -44,15 +44,14 @@ RequestRule = Literal[
 
 
 class CxrError(Exception):
-    """Base class: one clear line built from the rule, what was received, and the next step."""
+    """Base class: one or two plain sentences that name the thing, what is wrong with it, and what to do."""
 
     code: str = "error"
 
-    def __init__(self, expected: str, received: str, hint: str) -> None:
-        self.expected = expected
-        self.received = received
-        self.hint = hint
-        super().__init__(f"expected {expected}; received {received}; {hint}")
+    def __init__(self, message: str, received: str = "", hint: str = "") -> None:
+        # Three parts are the older form, until every message is a sentence.
+        self.expected, self.received, self.hint = message, received, hint
+        super().__init__(f"expected {message}; received {received}; {hint}" if received else message)
 
 
 class UsageError(CxrError):
@@ -66,8 +65,8 @@ class ImageError(CxrError):
 
     code: ImageRule
 
-    def __init__(self, code: ImageRule, expected: str, received: str, hint: str) -> None:
-        super().__init__(expected, received, hint)
+    def __init__(self, code: ImageRule, message: str, received: str = "", hint: str = "") -> None:
+        super().__init__(message, received, hint)
         self.code = code
 
 
@@ -76,8 +75,8 @@ class RequestError(UsageError):
 
     code: RequestRule
 
-    def __init__(self, code: RequestRule, expected: str, received: str, hint: str) -> None:
-        super().__init__(expected, received, hint)
+    def __init__(self, code: RequestRule, message: str, received: str = "", hint: str = "") -> None:
+        super().__init__(message, received, hint)
         self.code = code
 
 

@@ -18,14 +18,15 @@ from PIL import Image, ImageFilter, UnidentifiedImageError
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from cxr.bundle import NetworkSpec
-from cxr.dataset import Film
-from cxr.image import from_array
-from cxr.loading import LoadedFilms
+from cxr.data.films import Film
+from cxr.data.loading import LoadedFilms
+from cxr.data.sources import FilmSource
+from cxr.imaging.decode import from_array
+from cxr.imaging.preprocess import to_input_batch, to_model_pixels
+from cxr.model.backend import Backend
+from cxr.model.bundle import NetworkSpec
+from cxr.model.predictor import Predictor
 from cxr.phantom import add_opacity, make_phantom
-from cxr.predictor import Backend, Predictor
-from cxr.preprocess import to_input_batch, to_model_pixels
-from cxr.sources import FilmSource
 from cxr.types import FloatArray, ModelPixels
 
 LUNG_BOX = (0.10, 0.12, 0.90, 0.82)
@@ -274,8 +275,8 @@ def _randomised(
 def _random_backend(network: NetworkSpec, size: int, seed: int) -> Backend:
     import keras
 
-    from cxr.keras_backend import KerasBackend
-    from cxr.networks import build_network
+    from cxr.model.keras_backend import KerasBackend
+    from cxr.model.networks import build_network
 
     keras.utils.set_random_seed(seed)
     return KerasBackend(build_network(network.name, network.params, size))

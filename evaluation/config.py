@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr.sources import DEFAULT_HUB_DATA
+from cxr.data.sources import DEFAULT_HUB_DATA
 
 DISCLAIMER = "For research and teaching; not a medical device."
 

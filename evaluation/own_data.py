@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.dataset import Film, require_both_classes
+from cxr.data.films import Film, require_both_classes
+from cxr.data.loading import load_films
+from cxr.data.sources import open_data
 from cxr.errors import DataError
-from cxr.loading import load_films
-from cxr.predictor import Predictor
-from cxr.sources import open_data
+from cxr.model.predictor import Predictor
 from evaluation.metrics import evaluate
 from evaluation.operating_point import Explorer
 from evaluation.predictions import ScoredFilm, score_films

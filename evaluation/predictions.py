@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.decision import DecisionSpec, Label, logit
+from cxr.data.loading import LoadedFilms
 from cxr.errors import DataError
 from cxr.files import write_text
-from cxr.loading import LoadedFilms
-from cxr.predictor import Predictor
+from cxr.model.decision import DecisionSpec, Label, logit
+from cxr.model.predictor import Predictor
 from cxr.types import CLASSES, PNEUMONIA, UNCERTAIN, Probabilities
 
 

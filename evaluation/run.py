@@ -5,13 +5,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cxr.dataset import BARE_SPLIT, Film
+from cxr.data.films import BARE_SPLIT, Film
+from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.sources import DataIdentity, FilmSource, open_data
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
-from cxr.loading import LoadedFilms, load_films
-from cxr.model_source import open_model
-from cxr.predictor import Predictor
-from cxr.sources import DataIdentity, FilmSource, open_data
+from cxr.model.predictor import Predictor
+from cxr.serving.opening import open_model
 from evaluation.audit import audit
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, bare_figures, evaluate

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
-from cxr.image import SUFFIXES, GrayImage, decode_file
-from cxr.model_source import open_model
-from cxr.predictor import Prediction, Predictor
+from cxr.imaging.decode import SUFFIXES, GrayImage, decode_file
+from cxr.model.predictor import Prediction, Predictor
+from cxr.serving.opening import open_model
 from evaluation.config import ScoreConfig
 
 CHUNK = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import trainer  # noqa: F401  it settles how TensorFlow computes, which is read once, before any test imports that
-from cxr.export_cache import VARIABLE
+from cxr.export.cache import VARIABLE
 
 CHEST_XRAY = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_xray"
 

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxr.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
-from cxr.decision import DecisionSpec
 from cxr.files import write_json
-from cxr.image import GrayImage
+from cxr.imaging.decode import GrayImage
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.backend import Outputs
+from cxr.model.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
+from cxr.model.decision import DecisionSpec
+from cxr.model.predictor import Explanation, ModelIdentity, Prediction, Predictor
 from cxr.phantom import make_phantom
-from cxr.predictor import Explanation, ModelIdentity, Outputs, Prediction, Predictor
-from cxr.preprocess import PreprocessSpec
-from cxr.serving import Served, Serving
+from cxr.serving.slot import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
 
 SIZE = 64

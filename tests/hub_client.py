@@ -12,9 +12,9 @@ from typing import Any
 
 import huggingface_hub.constants
 
+from cxr.data.sources import open_data
 from cxr.errors import CxrError
 from cxr.files import sha256_of
-from cxr.sources import open_data
 
 
 def opened(data: str, endpoint: str) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from hub_kit import ROOT, environment
 
 from cxr.cli import run_command
 from cxr.errors import BundleError, CxrError
-from cxr.image import decode_file
-from cxr.predictor import Predictor
+from cxr.imaging.decode import decode_file
+from cxr.serving.local import open_bundle
 
 REPO = "demo/cxr-pneumonia"
 START_SECONDS = 240
@@ -92,7 +92,7 @@ def _app(env: dict[str, str], port: int) -> Iterator[str]:
 def _compare(bundle: Path, address: str) -> None:
     """The app's probabilities and those of the bundle that was trained must be the same to 1e-6."""
     client = Client(address, verbose=False)
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     with (bundle / "examples" / "examples.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     for row in (*rows[:2], *rows[-2:]):  # normal ones come first

@@ -13,7 +13,7 @@ from typing import Any
 import hub_server
 
 from cxr import phantom
-from cxr.bundle import load_bundle, write_description
+from cxr.model.bundle import load_bundle, write_description
 from trainer.config import TrainConfig
 from trainer.run import train
 

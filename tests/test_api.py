@@ -27,12 +27,12 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
-from cxr.decision import shift_prevalence
 from cxr.errors import ImageRule, RequestRule
-from cxr.image import decode_file, from_array
+from cxr.imaging.decode import decode_file, from_array
+from cxr.model.decision import shift_prevalence
+from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
-from cxr.predictor import Predictor
-from cxr.serving import Served
+from cxr.serving.slot import Served
 from ui.batch import COLUMNS
 from ui.model import identity_json
 

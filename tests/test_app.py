@@ -19,9 +19,9 @@ from PIL import Image
 
 import app
 from cxr.errors import ImageRule, RequestRule
-from cxr.image import decode_file, from_array
-from cxr.predictor import Predictor
-from cxr.serving import Served, Serving
+from cxr.imaging.decode import decode_file, from_array
+from cxr.model.predictor import Predictor
+from cxr.serving.slot import Served, Serving
 from ui import figures, limits, text
 from ui.model import model_json
 

@@ -14,11 +14,11 @@ from dicom_files import dicom_bytes
 from fake_model import fake_predictor, phantom_file, served
 from PIL import Image
 
-from cxr.decision import shift_prevalence
-from cxr.image import decode_file
+from cxr.imaging.decode import decode_file
+from cxr.model.decision import shift_prevalence
+from cxr.model.predictor import Prediction, Predictor
 from cxr.phantom import make_phantom
-from cxr.predictor import Prediction, Predictor
-from cxr.serving import Served
+from cxr.serving.slot import Served
 from evaluation.operating_point import Explorer
 from evaluation.predictions import read_predictions
 from ui.model import Example

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from cxr.applications import APPLICATIONS, body_of
-from cxr.bundle import NetworkSpec
 from cxr.errors import BundleError, TrainingError, UsageError
-from cxr.keras_backend import KerasBackend
-from cxr.networks import build_network
-from cxr.onnx_export import export_checked
-from cxr.preprocess import PreprocessSpec, to_input_batch
+from cxr.export.onnx_export import export_checked
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch
+from cxr.model.applications import APPLICATIONS, body_of
+from cxr.model.bundle import NetworkSpec
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.networks import build_network
 from tests.test_fit import TINY, striped_films
 from trainer.calibrate import HALF
 from trainer.config import TrainConfig

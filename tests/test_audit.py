@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from cxr.bundle import NetworkSpec
-from cxr.dataset import Film
-from cxr.decision import DecisionSpec
-from cxr.keras_backend import KerasBackend
-from cxr.loading import LoadedFilms
-from cxr.networks import build_network
-from cxr.predictor import ModelIdentity, Outputs, Predictor
-from cxr.preprocess import PreprocessSpec
+from cxr.data.films import Film
+from cxr.data.loading import LoadedFilms
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.backend import Outputs
+from cxr.model.bundle import NetworkSpec
+from cxr.model.decision import DecisionSpec
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.networks import build_network
+from cxr.model.predictor import ModelIdentity, Predictor
 from evaluation.audit import LUNG_BOX, VIEWS, audit, nuisances
 
 SIZE = 40

@@ -11,8 +11,8 @@ from fake_model import fake_predictor, phantom_file
 from PIL import Image
 
 from cxr.errors import RequestError
-from cxr.image import decode_file, from_array
-from cxr.predictor import Predictor
+from cxr.imaging.decode import decode_file, from_array
+from cxr.model.predictor import Predictor
 from ui import batch
 from ui.batch import COLUMNS, Batch, BatchRow, csv_table
 

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from cxr.bundle import (
+from cxr.errors import BundleError, CxrError, UsageError
+from cxr.imaging.preprocess import PreprocessSpec, seed_preprocess, to_input_batch
+from cxr.model.bundle import (
     DESCRIPTION,
     MODEL_FILE,
     GoldenProbe,
@@ -17,12 +19,10 @@ from cxr.bundle import (
     probe_pixels,
     write_description,
 )
-from cxr.decision import DecisionSpec
-from cxr.errors import BundleError, CxrError, UsageError
-from cxr.keras_backend import KerasBackend
-from cxr.networks import build_network
-from cxr.predictor import Predictor, load_model, seed_preprocess
-from cxr.preprocess import PreprocessSpec, to_input_batch
+from cxr.model.decision import DecisionSpec
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.networks import build_network
+from cxr.serving.local import load_model, open_bundle
 
 SMALL = NetworkSpec(name="residual_cnn", params={"stem": 8, "widths": [8, 12], "blocks": 1})
 SIZE = 48
@@ -62,13 +62,13 @@ def edit(folder: Path, change) -> None:
 
 
 def test_loads_and_repeats_the_probe(bundle):
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     assert predictor.probe_logit == pytest.approx(load_bundle(bundle).description.probe.logit, abs=1e-5)
     assert predictor.identity.sha256 == load_bundle(bundle).model_sha256
 
 
 def test_model_file_opens_in_plain_keras_with_the_same_answers(bundle):
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
     plain = keras.models.load_model(bundle / MODEL_FILE, compile=False)
     y_prob = plain.predict(to_input_batch(pixels), verbose=0)[:, 0]
@@ -109,7 +109,7 @@ def test_each_fault_is_refused_in_one_line(bundle, fault):
     break_it, said = FAULTS[fault]
     break_it(bundle)
     with pytest.raises(BundleError) as refused:
-        Predictor.from_bundle(bundle)
+        open_bundle(bundle)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value) and str(bundle.parent) not in str(refused.value)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.dataset import (
+from cxr.data.films import (
     DataChecks,
     Film,
     check_films,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cxr.decision import DecisionSpec, logit, shift_prevalence, sigmoid
+from cxr.model.decision import DecisionSpec, logit, shift_prevalence, sigmoid
 from trainer.calibrate import SENSITIVITY_FLOOR, UNCERTAIN_SHARE, fit_decision
 
 

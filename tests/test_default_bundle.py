@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr.bundle import load_bundle
+from cxr.data.sources import open_data
 from cxr.files import sha256_of_file
-from cxr.sources import open_data
+from cxr.model.bundle import load_bundle
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import read_predictions
@@ -127,10 +127,10 @@ def test_plain_keras_opens_the_model_with_the_same_answers():
     import keras
     import numpy as np
 
-    from cxr.decision import sigmoid
-    from cxr.image import decode_file
-    from cxr.predictor import load_model
-    from cxr.preprocess import to_input_batch
+    from cxr.imaging.decode import decode_file
+    from cxr.imaging.preprocess import to_input_batch
+    from cxr.model.decision import sigmoid
+    from cxr.serving.local import load_model
 
     predictor = load_model(str(FOLDER))
     films = sorted((FOLDER / "examples").glob("*.jpeg"))
@@ -145,8 +145,8 @@ def test_gate_lets_films_pass_and_refuses_what_is_none(metrics):
     from skimage import data
     from sklearn.datasets import load_sample_images
 
-    from cxr.image import decode_file, from_array
-    from cxr.predictor import load_model
+    from cxr.imaging.decode import decode_file, from_array
+    from cxr.serving.local import load_model
 
     assert metrics["refused"]["share"] <= 0.02 and metrics["validation"]["refused"]["share"] <= 0.02
     predictor = load_model(str(FOLDER))

@@ -31,13 +31,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr import dicom, image
+from cxr.data.loading import load_films
+from cxr.data.sources import open_data
 from cxr.errors import ImageError
-from cxr.image import GrayImage, decode
-from cxr.loading import load_films
+from cxr.imaging import decode as image
+from cxr.imaging import dicom
+from cxr.imaging.decode import GrayImage, decode
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.phantom import make_phantom
-from cxr.preprocess import PreprocessSpec, to_model_pixels
-from cxr.sources import open_data
 
 SPEC = PreprocessSpec(size=64, resample="bicubic", window=(1, 99))
 PHANTOM = make_phantom(5, "bacterial").pixels
@@ -473,7 +474,7 @@ def test_only_the_elements_that_are_needed_are_parsed() -> None:
 def test_pydicom_is_imported_only_for_dicom() -> None:
     assert image.is_dicom is dicom.is_dicom
     code = (
-        "import sys, io, numpy as np\nfrom PIL import Image\nfrom cxr.image import decode\n"
+        "import sys, io, numpy as np\nfrom PIL import Image\nfrom cxr.imaging.decode import decode\n"
         "s = io.BytesIO(); Image.fromarray(np.zeros((64, 64), np.uint8)).save(s, 'PNG'); decode(s.getvalue())\n"
         "print(*sorted({'pydicom', 'gdcm'} & set(sys.modules)))"
     )

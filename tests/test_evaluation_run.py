@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 
 from cxr.cli import run_command
-from cxr.decision import DecisionSpec
+from cxr.data.loading import load_films
+from cxr.data.sources import open_data
 from cxr.errors import BundleError, CxrError, DataError, UsageError
-from cxr.image import decode
-from cxr.loading import load_films
-from cxr.predictor import ModelIdentity, Outputs, Predictor, load_model
-from cxr.preprocess import PreprocessSpec
-from cxr.sources import open_data
+from cxr.imaging.decode import decode
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.backend import Outputs
+from cxr.model.decision import DecisionSpec
+from cxr.model.predictor import ModelIdentity, Predictor
+from cxr.serving.local import load_model
 from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
 from evaluation.config import RunConfig
@@ -91,7 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     data, out, printed = write_data(folder / "films"), folder / "results" / "first", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr("cxr.model_source.load_model", load_brightness)
+        patch.setattr("cxr.serving.opening.load_model", load_brightness)
         metrics = run(config(data, out, seed=3, audit=True))
     return Finished(data, out, metrics, printed.getvalue())
 
@@ -99,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Films, the model of brightness, and no plots, which take a second."""
-    monkeypatch.setattr("cxr.model_source.load_model", load_brightness)
+    monkeypatch.setattr("cxr.serving.opening.load_model", load_brightness)
     monkeypatch.setattr("evaluation.run.write_plots", lambda *_: [])
     return write_data(tmp_path / "films")
 
@@ -213,7 +215,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     monkeypatch.setattr("evaluation.run.open_data", lambda _: pytest.fail("read the data first"))
-    monkeypatch.setattr("cxr.model_source.load_model", lambda _: pytest.fail("loaded the model first"))
+    monkeypatch.setattr("cxr.serving.opening.load_model", lambda _: pytest.fail("loaded the model first"))
     assert invoke(monkeypatch, "--model", "brightness", "--data", data, "--out", out) == 2
     assert capsys.readouterr().err.startswith(
         "error: expected an output folder that is new or empty; received "

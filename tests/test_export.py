@@ -14,8 +14,16 @@ import numpy as np
 import onnx
 import pytest
 
-from cxr import export_cache, onnx_export
-from cxr.bundle import (
+from cxr.errors import BundleError
+from cxr.export import cache as export_cache
+from cxr.export import onnx_export
+from cxr.export.onnx_export import export_checked, export_network
+from cxr.export.onnx_layers import exportable
+from cxr.export.onnx_weights import without_weights
+from cxr.files import sha256_of, sha256_of_file
+from cxr.imaging.decode import from_array
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch
+from cxr.model.bundle import (
     DESCRIPTION,
     EXPORT_FILE,
     MODEL_FILE,
@@ -25,19 +33,13 @@ from cxr.bundle import (
     write_description,
     write_export,
 )
-from cxr.decision import DecisionSpec
-from cxr.errors import BundleError
-from cxr.files import sha256_of, sha256_of_file
-from cxr.image import from_array
-from cxr.keras_backend import KerasBackend
-from cxr.networks import build_network
-from cxr.onnx_backend import OnnxBackend
-from cxr.onnx_export import export_checked, export_network
-from cxr.onnx_layers import exportable
-from cxr.onnx_weights import without_weights
+from cxr.model.decision import DecisionSpec
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.networks import build_network
+from cxr.model.onnx_backend import OnnxBackend
+from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
-from cxr.predictor import Predictor, load_model
-from cxr.preprocess import PreprocessSpec, to_input_batch
+from cxr.serving.local import load_model, open_bundle, open_h5
 from trainer.export import ExportConfig, export
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -263,7 +265,7 @@ def test_the_embedded_bundle_holds_its_weights_once():
 
 
 def test_a_bundle_is_served_by_its_export(bundle, caplog):
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     assert isinstance(predictor.backend, OnnxBackend) and not caplog.records
     truth = Predictor(
         KerasBackend.from_weights(bundle / MODEL_FILE, SMALL, SIZE),
@@ -300,7 +302,7 @@ UNFIT = {
 def test_keras_serves_where_the_export_does_not_verify_and_says_why(bundle, caplog, fault):
     break_it, said = UNFIT[fault]
     break_it(bundle)
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     assert isinstance(predictor.backend, KerasBackend)
     [record] = [record for record in caplog.records if record.name.startswith("cxr")]
     assert (
@@ -311,7 +313,7 @@ def test_keras_serves_where_the_export_does_not_verify_and_says_why(bundle, capl
 def test_a_bundle_without_export_is_served_by_keras_without_a_word(bundle, caplog):
     (bundle / EXPORT_FILE).unlink()
     edit(bundle, lambda d: (d["sha256"].pop(EXPORT_FILE), d.pop("export")))
-    assert isinstance(Predictor.from_bundle(bundle).backend, KerasBackend)
+    assert isinstance(open_bundle(bundle).backend, KerasBackend)
     assert "served by" not in caplog.text
 
 
@@ -333,7 +335,9 @@ def test_the_app_serves_the_default_bundle_without_tensorflow():
     done = python(f"""
 from pathlib import Path
 import app
-from cxr.image import decode_file
+from cxr.imaging.decode import decode_file
+from cxr.serving.local import open_bundle
+from cxr.serving.local import open_h5
 serving = app.load_serving()
 app.build_app(serving)
 predictor = serving.now.predictor
@@ -347,7 +351,7 @@ print(*sorted(set({TOO_MUCH}) & set(loaded)))
 
 def test_without_tensorflow_one_line_says_what_to_install(bundle):
     (bundle / EXPORT_FILE).unlink()
-    done = python(f"from cxr.predictor import load_model\nload_model({str(bundle)!r})")
+    done = python(f"from cxr.serving.local import load_model\nload_model({str(bundle)!r})")
     line = done.stderr.splitlines()[-1]
     assert line.startswith("cxr.errors.BundleError") and "no keras" in line
     assert "pip install keras tensorflow-cpu" in line and "model.onnx" in line
@@ -373,7 +377,7 @@ def test_export_adds_it_to_a_bundle_that_has_none(bundle):
     (bundle / EXPORT_FILE).unlink()
     edit(bundle, lambda d: (d["sha256"].pop(EXPORT_FILE), d.pop("export")))
     export(ExportConfig(bundle))
-    assert isinstance(Predictor.from_bundle(bundle).backend, OnnxBackend)
+    assert isinstance(open_bundle(bundle).backend, OnnxBackend)
 
 
 def test_export_of_an_altered_bundle_is_refused_and_changes_nothing(bundle):
@@ -395,7 +399,7 @@ def bare(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_bare_h5_is_exported_once_and_then_served_without_tensorflow(bare, tmp_path):
-    code = f"from cxr.predictor import load_model; print(load_model({str(bare)!r}).probe_logit)"
+    code = f"from cxr.serving.local import load_model; print(load_model({str(bare)!r}).probe_logit)"
     assert "pip install keras tensorflow-cpu" in python(code).stderr
     first = load_model(str(bare))
     [kept] = (tmp_path / "cache").iterdir()
@@ -439,6 +443,6 @@ def test_a_head_without_closed_form_is_served_by_keras(bare, caplog, tmp_path):
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     ).save(bare)
-    predictor = Predictor.from_h5(bare, PreprocessSpec(size=32, resample="bilinear"))
+    predictor = open_h5(bare, PreprocessSpec(size=32, resample="bilinear"))
     assert isinstance(predictor.backend, KerasBackend)
     assert "GlobalMaxPooling2D" in caplog.text and not (tmp_path / "cache").exists()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cxr.bundle import NetworkSpec
-from cxr.dataset import Film
+from cxr.data.films import Film
+from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
-from cxr.loading import LoadedFilms
-from cxr.preprocess import PreprocessSpec
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.bundle import NetworkSpec
 from trainer.fit import STATE_FILE, fit
 from trainer.recipes import DEFAULT, Augmentation, Recipe
 
@@ -63,7 +63,7 @@ def test_learns_and_keeps_best_epoch(unbroken):
 def test_served_weights_are_those_of_the_best_epoch(unbroken, films):
     from sklearn.metrics import roc_auc_score
 
-    from cxr.preprocess import to_input_batch
+    from cxr.imaging.preprocess import to_input_batch
 
     y_prob = np.asarray(unbroken.model(to_input_batch(films[1].pixels), training=False))[:, 0]
     expected = unbroken.history[unbroken.best_epochs[0] - 1]["val_roc_auc"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cxr.errors import BundleError
-from cxr.gate import VIEWS, InputGate, _direction, _octant, load_gate, look, save_gate
-from cxr.image import from_array
+from cxr.imaging.decode import from_array
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
+from cxr.model.backend import Outputs
+from cxr.model.input_gate import VIEWS, InputGate, _direction, _octant, load_gate, look, save_gate
 from cxr.phantom import make_phantom
-from cxr.predictor import Outputs
-from cxr.preprocess import PreprocessSpec, to_model_pixels
 from trainer.gating import fit_cloud, fit_gate
 
 KINDS = ("normal", "bacterial", "viral")
@@ -139,8 +139,8 @@ def test_archive_of_other_arrays_is_one_clear_error(tmp_path):
 
 
 def test_refused_film_has_no_label_and_keeps_its_probability(gate):
-    from cxr.decision import DecisionSpec
-    from cxr.predictor import ModelIdentity, Predictor
+    from cxr.model.decision import DecisionSpec
+    from cxr.model.predictor import ModelIdentity, Predictor
 
     backend = SimpleNamespace(
         size=SPEC.size, outputs=lambda batch: NETWORK.outputs((batch[..., 0] * 255).round())
@@ -157,8 +157,8 @@ def test_refused_film_has_no_label_and_keeps_its_probability(gate):
 
 
 def test_film_smaller_than_the_input_is_warned_of(gate):
-    from cxr.decision import DecisionSpec
-    from cxr.predictor import ModelIdentity, Predictor
+    from cxr.model.decision import DecisionSpec
+    from cxr.model.predictor import ModelIdentity, Predictor
 
     backend = SimpleNamespace(
         size=SPEC.size, outputs=lambda batch: NETWORK.outputs((batch[..., 0] * 255).round())

@@ -15,7 +15,7 @@ import pytest
 from hub_kit import Ask, client
 
 from cxr import phantom
-from cxr.dataset import describe
+from cxr.data.films import describe
 from cxr.files import sha256_of
 from cxr.types import CLASSES
 

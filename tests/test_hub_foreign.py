@@ -10,11 +10,11 @@ import pytest
 from keras import layers
 
 from cxr.errors import BundleError, UsageError
-from cxr.foreign import require_plain_layers
-from cxr.image import from_array
-from cxr.model_source import open_model
-from cxr.networks import build_network
+from cxr.imaging.decode import from_array
+from cxr.model.networks import build_network
+from cxr.model.untrusted_h5 import require_plain_layers
 from cxr.phantom import make_phantom
+from cxr.serving.opening import open_model
 
 FILM = from_array(make_phantom(1, "bacterial").pixels)
 STATED = '{"size": 48, "resample": "bilinear"}'

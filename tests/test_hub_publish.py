@@ -12,7 +12,7 @@ import pytest
 from hub_kit import REPO, Ask, client, files_of, released
 from hub_server import READER, WRITER, Fault
 
-from cxr.bundle import load_bundle, write_description
+from cxr.model.bundle import load_bundle, write_description
 
 KEY = ("models", REPO)
 COMMIT = r"POST /api/models/owner/cxr/commit/"

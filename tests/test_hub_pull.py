@@ -9,14 +9,15 @@ import pytest
 from hub_kit import REPO, environment, files_of, released
 from hub_server import Fault
 
-from cxr import hub as puller
-from cxr.bundle import is_for_the_record, load_bundle
 from cxr.errors import CxrError, HubError, UsageError
-from cxr.hub import HubModel, Patience
-from cxr.image import from_array
-from cxr.model_source import Watch, open_model
+from cxr.imaging.decode import from_array
+from cxr.model.bundle import is_for_the_record, load_bundle
 from cxr.phantom import make_phantom
-from cxr.serving import Served, Serving
+from cxr.serving import hub as puller
+from cxr.serving.hub import HubModel, Patience
+from cxr.serving.opening import open_model
+from cxr.serving.slot import Served, Serving
+from cxr.serving.watch import Watch
 
 KEY = ("models", REPO)
 MODEL = f"hub:{REPO}"

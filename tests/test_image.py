@@ -14,8 +14,8 @@ from PIL import Image
 
 from cxr import phantom
 from cxr.errors import ImageError
-from cxr.image import MAX_BYTES, GrayImage, decode, decode_file, from_array
-from cxr.preprocess import PreprocessSpec, to_model_pixels
+from cxr.imaging.decode import MAX_BYTES, GrayImage, decode, decode_file, from_array
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 
 # Pillow warns of odd metadata in files that it then reads, or refuses by an exception; both are looked at here.
 pytestmark = pytest.mark.filterwarnings(

@@ -8,11 +8,12 @@ import pytest
 
 import evaluation.run as evaluation_run
 from cxr import phantom
-from cxr.decision import DecisionSpec
-from cxr.predictor import ModelIdentity, Outputs, Predictor
-from cxr.preprocess import to_input_batch
-from cxr.serving import Served
-from cxr.sources import open_data
+from cxr.data.sources import open_data
+from cxr.imaging.preprocess import to_input_batch
+from cxr.model.backend import Outputs
+from cxr.model.decision import DecisionSpec
+from cxr.model.predictor import ModelIdentity, Predictor
+from cxr.serving.slot import Served
 from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare

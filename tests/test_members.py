@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cxr.keras_backend import KerasBackend
-from cxr.networks import build_network
-from cxr.predictor import ModelIdentity, Predictor
-from cxr.preprocess import to_input_batch
+from cxr.imaging.preprocess import to_input_batch
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.networks import build_network
+from cxr.model.predictor import ModelIdentity, Predictor
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films
 from tests.test_fit import TINY, striped_films

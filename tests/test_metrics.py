@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from cxr.dataset import Film
-from cxr.decision import DecisionSpec, Label
+from cxr.data.films import Film
+from cxr.data.loading import LoadedFilms
 from cxr.errors import BundleError, DataError, UsageError
-from cxr.loading import LoadedFilms
-from cxr.predictor import ModelIdentity, Outputs, Predictor
-from cxr.preprocess import PreprocessSpec
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.backend import Outputs
+from cxr.model.decision import DecisionSpec, Label
+from cxr.model.predictor import ModelIdentity, Predictor
 from cxr.types import EvidenceMap, InputBatch
 from evaluation.calibration import expected_calibration_error, reliability_bins, wilson_interval
 from evaluation.metrics import FIGURES, bare_figures, evaluate

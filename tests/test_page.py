@@ -16,11 +16,11 @@ from fake_model import FakePredictor, fake_predictor, phantom_file
 from PIL import Image
 
 import app
-from cxr.decision import Label, shift_prevalence
 from cxr.errors import ImageRule
-from cxr.image import decode_file, from_array
-from cxr.predictor import Prediction, Predictor
-from cxr.serving import Served, Serving, State
+from cxr.imaging.decode import decode_file, from_array
+from cxr.model.decision import Label, shift_prevalence
+from cxr.model.predictor import Prediction, Predictor
+from cxr.serving.slot import Served, Serving, State
 from evaluation.operating_point import Explorer
 from ui import about, many, own_data, panels, report, text
 from ui.about_tab import scored

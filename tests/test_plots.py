@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.decision import Label
 from cxr.errors import DataError
+from cxr.model.decision import Label
 from evaluation.metrics import evaluate
 from evaluation.plots import write_plots
 from evaluation.predictions import ScoredFilm, worst_errors

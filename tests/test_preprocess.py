@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cxr.image import GrayImage, from_array
+from cxr.imaging.decode import GrayImage, from_array
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
 from cxr.phantom import make_phantom
-from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
 
 Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from cxr.errors import CxrError, DataError, UsageError
-from cxr.image import GrayImage, decode_file
-from cxr.predictor import Prediction, Predictor
-from cxr.serving import Served
+from cxr.imaging.decode import GrayImage, decode_file
+from cxr.model.predictor import Prediction, Predictor
+from cxr.serving.slot import Served
 from evaluation import score as scoring
 from evaluation.config import ScoreConfig
 from evaluation.score import COLUMNS, Answers, answer_files, find_files, score, shown

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr import archive, loading, phantom, sources
-from cxr.dataset import Film, check_films, describe
+from cxr import phantom
+from cxr.data import archive, loading, sources
+from cxr.data.films import Film, check_films, describe
+from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.sources import DEFAULT_PHANTOMS, FolderSource, ZipSource, open_data
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.files import sha256_of
-from cxr.image import MAX_BYTES, decode
-from cxr.loading import LoadedFilms, load_films
-from cxr.preprocess import PreprocessSpec, to_model_pixels
-from cxr.sources import DEFAULT_PHANTOMS, FolderSource, ZipSource, open_data
+from cxr.imaging.decode import MAX_BYTES, decode
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 
 SPEC = PreprocessSpec(size=32, resample="bicubic")
 RECORDS = phantom.phantom_split(12)

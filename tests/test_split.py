@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cxr.dataset import describe
+from cxr.data.films import describe
 from cxr.errors import DataError
 from trainer.split import validation_mask
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr.bundle import load_bundle
-from cxr.dataset import BARE_SPLIT, read_manifest, write_manifest
-from cxr.decision import sigmoid
+from cxr.data.films import BARE_SPLIT, read_manifest, write_manifest
+from cxr.data.sources import open_data
 from cxr.errors import UsageError
-from cxr.predictor import Outputs, Predictor
-from cxr.preprocess import PreprocessSpec, to_input_batch
-from cxr.sources import open_data
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch
+from cxr.model.backend import Outputs
+from cxr.model.bundle import load_bundle
+from cxr.model.decision import sigmoid
+from cxr.serving.local import open_bundle
 from tests.test_fit import SIZE, TINY, striped_films
 from trainer.config import TrainConfig
 from trainer.fit import fit
@@ -40,14 +41,14 @@ class _Contrary:
 
 
 def _teacher_with(backend, small_bundle) -> Teacher:
-    predictor = Predictor.from_bundle(small_bundle)
+    predictor = open_bundle(small_bundle)
     predictor.backend = backend
     return Teacher(predictor, small_bundle)
 
 
 def test_gives_its_own_probabilities_in_the_order_of_the_films(teacher, small_bundle):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
-    expected = sigmoid(Predictor.from_bundle(small_bundle).logits(pixels))
+    expected = sigmoid(open_bundle(small_bundle).logits(pixels))
     found = teacher.probabilities(to_input_batch(pixels))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -155,7 +156,7 @@ def test_knows_what_a_teacher_learnt_of_a_folder_without_splits(small_bundle, tm
     manifest = read_manifest(tmp_path / "bare" / "manifest.csv")
     bare = [replace(film, split=BARE_SPLIT) if film.split == "train" else film for film in manifest]
     write_manifest(tmp_path / "bare" / "manifest.csv", bare)
-    teacher = Teacher(Predictor.from_bundle(small_bundle), tmp_path / "bare")
+    teacher = Teacher(open_bundle(small_bundle), tmp_path / "bare")
     teacher.require_unseen([film for film in bare if film.split != BARE_SPLIT], "validation")
     with pytest.raises(UsageError, match="which was on 1 of 1"):
         teacher.require_unseen([film for film in bare if film.split == BARE_SPLIT][:1], "validation")
@@ -172,7 +173,7 @@ def test_refuses_a_teacher_that_does_not_say_what_it_was_trained_on(small_bundle
     with pytest.raises(UsageError, match="a bundle as the teacher"):
         open_teacher(str(tmp_path / "bare.h5"))
     shutil.copytree(small_bundle, tmp_path / "copy")
-    silent = Teacher(Predictor.from_bundle(tmp_path / "copy"), tmp_path / "copy")
+    silent = Teacher(open_bundle(tmp_path / "copy"), tmp_path / "copy")
     (tmp_path / "copy" / "manifest.csv").unlink()
     with pytest.raises(UsageError, match=r"a teacher with its manifest.csv"):
         silent.require_unseen([], "validation")

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from cxr import phantom
-from cxr.bundle import load_bundle
 from cxr.cli import run_command
+from cxr.data.sources import open_data
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.files import sha256_of_file
-from cxr.image import decode_file
-from cxr.predictor import Predictor
-from cxr.sources import open_data
+from cxr.imaging.decode import decode_file
+from cxr.model.bundle import load_bundle
+from cxr.serving.local import open_bundle
 from trainer.config import TrainConfig
 from trainer.recipes import SEED
 from trainer.run import prepare, resolve_recipe, train
@@ -115,7 +115,7 @@ def test_manifest_lists_every_film_once_with_its_part(bundle, data):
 
 
 def test_predictions_are_those_of_the_loaded_bundle_one_film_at_a_time(bundle, data):
-    predictor = Predictor.from_bundle(bundle)
+    predictor = open_bundle(bundle)
     for row in rows(bundle / "predictions.csv")[:4]:
         prediction = predictor.predict(decode_file(data / row["file"]))
         assert prediction.probability == pytest.approx(float(row["probability"]), abs=1e-5)

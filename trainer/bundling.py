@@ -8,16 +8,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr.bundle import MODEL_FILE, ExportSpec, GateSettings, GoldenProbe, write_description, write_export
-from cxr.dataset import Film, write_manifest
-from cxr.decision import DecisionSpec
+from cxr.data.films import Film, write_manifest
+from cxr.data.sources import FilmSource
+from cxr.export.onnx_export import export_checked
 from cxr.files import sha256_of_file, write_json, write_text
-from cxr.gate import GATE_FILE, save_gate
-from cxr.keras_backend import KerasBackend
-from cxr.onnx_backend import OnnxBackend
-from cxr.onnx_export import export_checked
-from cxr.predictor import ModelIdentity, Predictor
-from cxr.sources import FilmSource
+from cxr.model.bundle import (
+    MODEL_FILE,
+    ExportSpec,
+    GateSettings,
+    GoldenProbe,
+    write_description,
+    write_export,
+)
+from cxr.model.decision import DecisionSpec
+from cxr.model.input_gate import GATE_FILE, save_gate
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.onnx_backend import OnnxBackend
+from cxr.model.predictor import ModelIdentity, Predictor
+from cxr.serving.local import open_bundle
 from evaluation.audit import audit
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films, write_predictions
@@ -77,7 +85,7 @@ def write_bundle(
     }
     write_card(folder, fields, metrics)
     write_description(folder, fields)
-    Predictor.from_bundle(folder)
+    open_bundle(folder)
 
 
 def _save_model(fitted: Fitted, path: Path) -> None:

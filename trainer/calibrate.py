@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from cxr.decision import DecisionSpec, logit, sigmoid
+from cxr.model.decision import DecisionSpec, logit, sigmoid
 from cxr.types import Logits
 
 SENSITIVITY_FLOOR = 0.97

@@ -6,8 +6,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from cxr.data.sources import DEFAULT_HUB_DATA
 from cxr.files import write_text
-from cxr.sources import DEFAULT_HUB_DATA
 from evaluation.metrics import FIGURES
 from evaluation.report import BASELINE_NAMES, VIEW_NAMES
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cxr.sources import DEFAULT_HUB_DATA
+from cxr.data.sources import DEFAULT_HUB_DATA
 
 
 @dataclass(frozen=True)

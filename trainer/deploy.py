@@ -7,7 +7,7 @@ from huggingface_hub import HfApi, RepoCard
 
 from cxr.errors import HubError
 from cxr.files import write_text
-from cxr.hub import parse_hub_model
+from cxr.serving.hub import parse_hub_model
 from trainer.hub_client import Plan, Remote, look_at, open_client, plan, told
 from trainer.hub_config import DeployConfig
 

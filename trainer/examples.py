@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.dataset import Film
-from cxr.decision import logit
+from cxr.data.films import Film
+from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.sources import FilmSource, PhantomSource
 from cxr.files import write_bytes, write_text
-from cxr.image import decode
-from cxr.loading import LoadedFilms, load_films
-from cxr.predictor import Predictor
-from cxr.sources import FilmSource, PhantomSource
+from cxr.imaging.decode import decode
+from cxr.model.decision import logit
+from cxr.model.predictor import Predictor
 from cxr.types import NORMAL, UNCERTAIN
 
 COLUMNS = ("file", "truth", "probability", "attribution")

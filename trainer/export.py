@@ -5,11 +5,11 @@ from pathlib import Path
 
 import tyro
 
-from cxr.bundle import MODEL_FILE, Bundle, add_export, load_bundle
-from cxr.dataset import read_manifest
+from cxr.data.films import read_manifest
+from cxr.data.loading import load_films
+from cxr.data.sources import open_data
 from cxr.errors import DataError
-from cxr.loading import load_films
-from cxr.sources import open_data
+from cxr.model.bundle import MODEL_FILE, Bundle, add_export, load_bundle
 from cxr.types import ModelPixels
 
 
@@ -33,8 +33,8 @@ def export(config: ExportConfig) -> None:
     bundle = load_bundle(config.bundle)
     films = None if config.data is None else _validation_pixels(bundle, config.data)
     # Here, so that what is wrong with the bundle or the data is told before TensorFlow loads.
-    from cxr.keras_backend import KerasBackend
-    from cxr.onnx_export import export_checked
+    from cxr.export.onnx_export import export_checked
+    from cxr.model.keras_backend import KerasBackend
 
     described = bundle.description
     truth = KerasBackend.from_weights(bundle.model_path, described.network, described.preprocess.size)

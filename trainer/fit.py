@@ -19,11 +19,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.files import write_bytes, write_text
-from cxr.loading import LoadedFilms
-from cxr.networks import build_network
-from cxr.preprocess import to_input_batch
+from cxr.imaging.preprocess import to_input_batch
+from cxr.model.networks import build_network
 from trainer.augment import augment, mix
 from trainer.pretrained import set_initial_weights
 from trainer.recipes import Recipe

@@ -1,12 +1,12 @@
-"""Fits the input gate (cxr.gate) to training films and sets its limits by validation films.
+"""Fits the input gate (cxr.model.input_gate) to training films and sets its limits by validation films.
 
 No foreign image takes part: what is not like the training films is refused, whatever it is.
 """
 
 import numpy as np
 
-from cxr.gate import VIEWS, Cloud, InputGate, Rows, look
-from cxr.predictor import Predictor
+from cxr.model.input_gate import VIEWS, Cloud, InputGate, Rows, look
+from cxr.model.predictor import Predictor
 from cxr.types import ModelPixels
 from trainer.perturb import perturb
 from trainer.recipes import Augmentation

@@ -19,7 +19,7 @@ from huggingface_hub.utils._http import default_client_factory  # with the hooks
 
 from cxr.errors import HubError
 from cxr.files import sha256_of_file
-from cxr.hub_words import HUB_ERRORS, in_words, status_of
+from cxr.serving.hub_words import HUB_ERRORS, in_words, status_of
 
 _HINTS = {
     401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",

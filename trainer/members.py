@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from cxr.bundle import NetworkSpec
-from cxr.loading import LoadedFilms
-from cxr.networks import build_network, tower_prefix
-from cxr.predictor import Predictor
+from cxr.data.loading import LoadedFilms
+from cxr.model.bundle import NetworkSpec
+from cxr.model.networks import build_network, tower_prefix
+from cxr.model.predictor import Predictor
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.predictions import as_rows
 from trainer.calibrate import fit_decision

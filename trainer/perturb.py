@@ -9,8 +9,8 @@ drawn from the recipe's augmentation.
 import numpy as np
 import tensorflow as tf
 
-from cxr.loading import LoadedFilms
-from cxr.preprocess import to_input_batch
+from cxr.data.loading import LoadedFilms
+from cxr.imaging.preprocess import to_input_batch
 from cxr.types import ModelPixels
 from trainer.augment import augment
 from trainer.recipes import Augmentation, Recipe

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from cxr.dataset import DataChecks
-from cxr.loading import LoadedFilms
-from cxr.sources import DataIdentity
+from cxr.data.films import DataChecks
+from cxr.data.loading import LoadedFilms
+from cxr.data.sources import DataIdentity
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from urllib.error import URLError
 
 import keras
 
-from cxr.applications import body_of
 from cxr.errors import BundleError, TrainingError
-from cxr.foreign import require_hdf5
+from cxr.model.applications import body_of
+from cxr.model.untrusted_h5 import require_hdf5
 from trainer.recipes import IMAGENET, RANDOM, Recipe
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from cxr.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
 from cxr.errors import BundleError, HubError, UsageError
+from cxr.model.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
+from cxr.serving.local import open_bundle
 from trainer.card import write_card
 from trainer.hub_client import Plan, Remote, look_at, open_client, plan, told
 from trainer.hub_config import PublishConfig
@@ -47,12 +48,11 @@ def publish(config: PublishConfig) -> str | None:
 
 def verify(folder: Path) -> Bundle:
     """Load the bundle as the app would, golden probe and all, and read its card. Raises BundleError."""
-    from cxr.predictor import Predictor  # with its backend: bad settings are told before it loads
 
     bundle = load_bundle(folder)
     if altered := altered_files(folder):
         raise BundleError("files as bundle.json lists them", f"others: {altered}", "restore the bundle")
-    Predictor.from_bundle(folder)
+    open_bundle(folder)
     _read_card(folder)
     return bundle
 

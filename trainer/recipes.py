@@ -6,10 +6,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cxr.bundle import NetworkSpec
 from cxr.errors import UsageError, first_problem
-from cxr.predictor import seed_preprocess
-from cxr.preprocess import PreprocessSpec
+from cxr.imaging.preprocess import PreprocessSpec, seed_preprocess
+from cxr.model.bundle import NetworkSpec
 
 RANDOM, IMAGENET = "random", "imagenet"
 APPLICATION = "keras_application"

@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.applications import APPLICATIONS
-from cxr.bundle import NetworkSpec
-from cxr.dataset import BARE_SPLIT, check_films, require_both_classes
+from cxr.data.films import BARE_SPLIT, check_films, require_both_classes
+from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.sources import FilmSource, open_data
 from cxr.errors import UsageError, first_problem
 from cxr.files import new_folder, require_free, sha256_of, write_json
-from cxr.loading import LoadedFilms, load_films
-from cxr.sources import FilmSource, open_data
+from cxr.model.applications import APPLICATIONS
+from cxr.model.bundle import NetworkSpec
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr.dataset import Film
+from cxr.data.films import Film
 from cxr.errors import DataError
 
 RULE = (

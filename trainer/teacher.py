@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.dataset import Film, read_manifest
-from cxr.decision import sigmoid
+from cxr.data.films import Film, read_manifest
 from cxr.errors import DataError, UsageError
-from cxr.model_source import open_model
-from cxr.predictor import Predictor
-from cxr.preprocess import PreprocessSpec
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.decision import sigmoid
+from cxr.model.predictor import Predictor
+from cxr.serving.opening import open_model
 from cxr.types import InputBatch
 
 

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cxr.serving import Served
+from cxr.serving.slot import Served
 from evaluation.calibration import reliability_bins
 from evaluation.operating_point import Explorer, OperatingPoint, Share
 from evaluation.predictions import ScoredFilm, labels_and_probabilities

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import DataError
-from cxr.serving import Served, Serving
+from cxr.serving.slot import Served, Serving
 from evaluation.operating_point import Explorer
 from evaluation.predictions import ScoredFilm, read_predictions
 from ui import about

@@ -13,8 +13,8 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from cxr.errors import CxrError, RequestError
-from cxr.image import GrayImage, decode_file
-from cxr.serving import Serving
+from cxr.imaging.decode import GrayImage, decode_file
+from cxr.serving.slot import Serving
 from ui.batch import Batch, csv_table
 from ui.figures import overlay
 from ui.film_box import FileBox

@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from zipfile import ZipInfo
 
-from cxr.archive import Archive, is_archive
-from cxr.dataset import is_clutter
-from cxr.decision import Label
+from cxr.data.archive import Archive, is_archive
+from cxr.data.films import is_clutter
 from cxr.errors import DataError, ImageError, RequestError
-from cxr.image import GrayImage, decode, decode_file
-from cxr.predictor import Prediction, Predictor
+from cxr.imaging.decode import GrayImage, decode, decode_file
+from cxr.model.decision import Label
+from cxr.model.predictor import Prediction, Predictor
 
 MAX_FILMS = 1000
 MAX_BATCH_BYTES = 2 * 2**30

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr.image import GrayImage
+from cxr.imaging.decode import GrayImage
 from cxr.types import EvidenceMap
 
 LONGEST_SIDE = 1536

@@ -1,7 +1,7 @@
 """The boxes that take films: Gradio's own, but they hand the files on unopened, byte for byte.
 
-Only `cxr.image` knows what a film is: Pillow would fail on DICOM, and flatten 16-bit films to white. Gradio writes a
-.pyi beside every file that derives from its components; git ignores it.
+Only `cxr.imaging.decode` knows what a film is: Pillow would fail on DICOM, and flatten 16-bit films to white. Gradio
+writes a .pyi beside every file that derives from its components; git ignores it.
 """
 
 import gradio as gr

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import ImageError
-from cxr.image import decode_file
-from cxr.serving import Served, Serving
+from cxr.imaging.decode import decode_file
+from cxr.serving.slot import Served, Serving
 from ui import panels
 from ui.figures import OPACITY, has_heat, layers
 from ui.film_box import FilmBox

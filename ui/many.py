@@ -12,7 +12,7 @@ from html import escape
 
 from PIL import Image
 
-from cxr.image import GrayImage
+from cxr.imaging.decode import GrayImage
 from ui.batch import BatchRow, csv_table
 from ui.text import Language, number, percent, say, say_html
 

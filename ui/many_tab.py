@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import RequestError
-from cxr.serving import Served, Serving
+from cxr.serving.slot import Served, Serving
 from ui import many
 from ui.batch import Batch
 from ui.film_tab import told

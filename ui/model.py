@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cxr.bundle import Bundle
-from cxr.decision import shift_prevalence
 from cxr.errors import RequestError
-from cxr.predictor import Prediction
-from cxr.serving import Served
+from cxr.model.bundle import Bundle
+from cxr.model.decision import shift_prevalence
+from cxr.model.predictor import Prediction
+from cxr.serving.slot import Served
 from cxr.types import CLASSES, PNEUMONIA
 from ui.batch import BatchRow
 from ui.text import say
@@ -143,7 +143,7 @@ def _reading_json(prediction: Prediction) -> dict[str, Any]:
 
 
 def identity_json(served: Served) -> dict[str, str]:
-    """Which model answers, and how it came to serve (`cxr.serving.State`)."""
+    """Which model answers, and how it came to serve (`cxr.serving.slot.State`)."""
     identity = served.predictor.identity
     return {
         "source": identity.source,

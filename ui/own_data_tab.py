@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import BundleError, DataError
-from cxr.serving import Served, Serving
+from cxr.serving.slot import Served, Serving
 from ui import own_data
 from ui.film_tab import told
 from ui.limits import NETWORK

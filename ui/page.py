@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from cxr.serving import Served, Serving
+from cxr.serving.slot import Served, Serving
 from ui import about
 from ui.about_tab import add_about_tab
 from ui.film_box import TAKE_ANY_FILE

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from cxr.serving import Served
+from cxr.serving.slot import Served
 from ui.text import DEFAULT_LANGUAGE, Language, say
 
 HIDDEN: dict[str, Any] = {"api_visibility": "private"}

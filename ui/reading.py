@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from cxr.decision import DecisionSpec, shift_prevalence
-from cxr.predictor import Prediction
-from cxr.serving import Served, State
+from cxr.model.decision import DecisionSpec, shift_prevalence
+from cxr.model.predictor import Prediction
+from cxr.serving.slot import Served, State
 from ui.model import Example, model_name
 
 

@@ -4,7 +4,7 @@ import re
 from html import escape
 from typing import Literal, get_args
 
-from cxr.image import MAX_BYTES, MAX_PIXELS, MIN_SIDE
+from cxr.imaging.decode import MAX_BYTES, MAX_PIXELS, MIN_SIDE
 
 Language = Literal["en", "es"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from cxr import phantom
-from cxr.archive import Archive
-from cxr.dataset import Film, describe, find_films
-from cxr.dicom import PEEK
+from cxr.data.archive import Archive
+from cxr.data.films import Film, describe, find_films
 from cxr.errors import DataError, UsageError
+from cxr.imaging.dicom import PEEK
 from cxr.types import CLASSES
 
 DEFAULT_HUB_DATA = "hub:hf-vision/chest-xray-pneumonia"

@@ -14,11 +14,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cxr.decision import DecisionSpec
 from cxr.errors import BundleError, first_problem
 from cxr.files import sha256_of, sha256_of_file, write_bytes, write_json
-from cxr.gate import GATE_FILE
-from cxr.preprocess import PreprocessSpec
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.decision import DecisionSpec
+from cxr.model.input_gate import GATE_FILE
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
 
 SCHEMA_VERSION: Final = "1"
@@ -44,7 +44,7 @@ class _Strict(BaseModel):
 
 
 class NetworkSpec(_Strict):
-    """A network of the registry and its settings (cxr.networks)."""
+    """A network of the registry and its settings (cxr.model.networks)."""
 
     name: str
     params: dict[str, Any] = {}
@@ -74,7 +74,7 @@ class ExportSpec(ExportRecord):
 
 
 class GateSettings(_Strict):
-    """Where the input gate (cxr.gate) is, and in words how its limits were set."""
+    """Where the input gate (cxr.model.input_gate) is, and in words how its limits were set."""
 
     file: Literal["gate.npz"] = GATE_FILE
     rule: str

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cxr.bundle import NetworkSpec
 from cxr.errors import BundleError
-from cxr.foreign import require_hdf5, require_plain_layers
-from cxr.networks import build_network
-from cxr.predictor import Outputs
+from cxr.model.backend import Outputs
+from cxr.model.bundle import NetworkSpec
+from cxr.model.networks import build_network
+from cxr.model.untrusted_h5 import require_hdf5, require_plain_layers
 from cxr.types import EvidenceMap, InputBatch
 
 

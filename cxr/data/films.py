@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
-from cxr.dicom import is_dicom
 from cxr.errors import DataError
 from cxr.files import write_text
-from cxr.image import SUFFIXES
+from cxr.imaging.decode import SUFFIXES
+from cxr.imaging.dicom import is_dicom
 from cxr.types import CLASSES, PNEUMONIA
 
 SPLITS = ("train", "val", "test")

@@ -11,6 +11,8 @@ from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN, Logits, Probabilities
 
 Label = Literal["NORMAL", "PNEUMONIA", "UNCERTAIN"]
 Share = Field(gt=0, lt=1)
+BARE_THRESHOLD = 0.5
+"""The original's operating point, used for a bare .h5, which carries none of its own."""
 
 
 class DecisionSpec(BaseModel):
@@ -49,6 +51,11 @@ class DecisionSpec(BaseModel):
         if self.uncertain_band and self.uncertain_band[0] <= probability < self.uncertain_band[1]:
             return UNCERTAIN
         return PNEUMONIA if probability >= self.threshold else NORMAL
+
+
+def bare_decision() -> DecisionSpec:
+    """The decision for a bare .h5: uncalibrated, the original's threshold."""
+    return DecisionSpec(temperature=1.0, threshold=BARE_THRESHOLD, rule="0.5, the original's")
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

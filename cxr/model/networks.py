@@ -10,8 +10,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from cxr.applications import keras_application
 from cxr.errors import BundleError
+from cxr.model.applications import keras_application
 
 
 def build_network(name: str, params: dict[str, Any], size: int, dtype: str = "float32") -> keras.Model:

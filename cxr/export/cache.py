@@ -12,7 +12,7 @@ from cxr.files import sha256_of, write_bytes
 
 VARIABLE = "CXR_CACHE"
 """Environment variable that names another cache folder."""
-_FORM = "v1"  # to be raised when the export's contract changes (cxr.onnx_backend)
+_FORM = "v1"  # to be raised when the export's contract changes (cxr.model.onnx_backend)
 
 _log = logging.getLogger(__name__)
 

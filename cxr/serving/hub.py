@@ -1,6 +1,6 @@
 """hub:OWNER/NAME[@revision] -> a verified bundle folder in the Hub's own cache.
 
-A process of its own does the talking (`cxr.hub_fetch`), so that a Hub that hangs, drips or breaks off costs a
+A process of its own does the talking (`cxr.serving.hub_fetch`), so that a Hub that hangs, drips or breaks off costs a
 bounded time, whatever its client waits for. A revision's place in the cache moves only after its bundle has been
 verified and loaded (`keep`): what `cached` finds has served before.
 """
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from cxr.bundle import altered_files
 from cxr.errors import HubError, UsageError
 from cxr.files import write_text
+from cxr.model.bundle import altered_files
 
 MAIN = "main"
 _FORM = re.compile(r"hub:([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 120.0  # for Python to start and import the client, on a busy machine
 
 
@@ -131,9 +131,9 @@ def _download(asked: HubModel, patience: Patience, known: tuple[str, ...]) -> Sn
 
 @contextmanager
 def _process(asked: HubModel, *options: str) -> Iterator["queue.Queue[str]"]:
-    """Run cxr.hub_fetch and yield its lines as they come; an empty one is its end. It is killed with the block."""
+    """Run cxr.serving.hub_fetch and yield its lines as they come, an empty one at its end. The block's end kills it."""
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-m", "cxr.hub_fetch", asked.repo, asked.revision, *options]
+    command = [sys.executable, "-m", "cxr.serving.hub_fetch", asked.repo, asked.revision, *options]
     with subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -1,6 +1,7 @@
 """ONNX Runtime as the predictor's backend: what serves. Importing this module imports no TensorFlow.
 
-The network comes as one file with a fixed contract (written by `cxr.onnx_export`), whose weights may lie in model.h5:
+The network comes as one file with a fixed contract (written by `cxr.export.onnx_export`), whose weights may lie
+in model.h5:
 
     input    radiograph  float32 (films, size, size, 1)
     outputs  logits      float32 (films,)
@@ -14,9 +15,9 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
-from cxr.bundle import MODEL_FILE
 from cxr.errors import BundleError
-from cxr.predictor import Outputs
+from cxr.model.backend import Outputs
+from cxr.model.bundle import MODEL_FILE
 from cxr.types import EvidenceMap, InputBatch
 
 INPUT = "radiograph"
@@ -40,7 +41,7 @@ class OnnxBackend:
     def __init__(self, content: bytes, weights: bytes | None = None) -> None:
         """Load the network from the file's bytes. Raises BundleError if they do not keep the contract above.
 
-        weights: the bytes of model.h5, for a network that names its weights there (`cxr.onnx_weights`). They are
+        weights: the bytes of model.h5, for a network that names its weights there (`cxr.export.onnx_weights`). They are
         given, not looked for: ONNX Runtime reads no file.
         """
         options = onnxruntime.SessionOptions()

@@ -1,7 +1,7 @@
-"""python -m cxr.hub_fetch: the half of a pull that talks to the Hub, in a process that can be ended at any moment.
+"""python -m cxr.serving.hub_fetch: the half of a pull that talks to the Hub, in a process that can be ended.
 
 Writes one JSON object a line: {"ready": true}, then {"commit": ...} when the revision is resolved, then
-{"folder": ...}, the snapshot in the Hub's cache; or {"error": ...}. `cxr.hub` is the other half.
+{"folder": ...}, the snapshot in the Hub's cache; or {"error": ...}. `cxr.serving.hub` is the other half.
 """
 
 import argparse
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
-from cxr.bundle import DESCRIPTION, is_for_the_record
-from cxr.hub_words import HUB_ERRORS, in_words
+from cxr.model.bundle import DESCRIPTION, is_for_the_record
+from cxr.serving.hub_words import HUB_ERRORS, in_words
 
 
 def main() -> None:

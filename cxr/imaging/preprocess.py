@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from cxr.image import GrayImage
+from cxr.imaging.decode import GrayImage
 from cxr.types import InputBatch, ModelPixels
 
 _FILTERS = {
@@ -61,3 +61,8 @@ def _window(pixels: ModelPixels, low: float, high: float) -> ModelPixels:
         return pixels
     levels = (np.arange(256) - black) * 255 / (white - black)
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)[pixels]
+
+
+def seed_preprocess(size: int = 150) -> PreprocessSpec:
+    """The original's preprocessing: stretch to a square by the nearest pixel, divide by 255."""
+    return PreprocessSpec(size=size, resample="nearest")

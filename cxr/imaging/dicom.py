@@ -105,8 +105,8 @@ _BROKEN = (
 class DicomFilm:
     """A single gray frame as DICOM would have it shown.
 
-    values: uint8, or uint16 whose scale `cxr.image` finds by its rule, (height, width). inverted: whether 0 is white.
-    padding: where the file says that there is no image, or None.
+    values: uint8, or uint16 whose scale `cxr.imaging.decode` finds by its rule, (height, width).
+    inverted: whether 0 is white. padding: where the file says that there is no image, or None.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]

@@ -19,16 +19,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cxr.bundle import MAX_EVIDENCE_DIFFERENCE, MAX_PROBABILITY_DIFFERENCE, ExportRecord, probe_pixels
-from cxr.decision import DecisionSpec
 from cxr.errors import BundleError
-from cxr.image import from_array
-from cxr.keras_backend import KerasBackend, split_head
-from cxr.onnx_backend import INPUT, OUTPUTS, OnnxBackend
-from cxr.onnx_layers import exportable
+from cxr.export.onnx_layers import exportable
+from cxr.imaging.decode import from_array
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
+from cxr.model.backend import Backend
+from cxr.model.bundle import MAX_EVIDENCE_DIFFERENCE, MAX_PROBABILITY_DIFFERENCE, ExportRecord, probe_pixels
+from cxr.model.decision import DecisionSpec
+from cxr.model.keras_backend import KerasBackend, split_head
+from cxr.model.onnx_backend import INPUT, OUTPUTS, OnnxBackend
 from cxr.phantom import make_phantom
-from cxr.predictor import Backend
-from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
 from cxr.types import ModelPixels
 
 OPSET = 17
@@ -36,7 +36,7 @@ _BATCH = 32
 
 
 def export_network(model: keras.Model) -> bytes:
-    """The network as an ONNX file (contract: `cxr.onnx_backend`), for any batch size.
+    """The network as an ONNX file (contract: `cxr.model.onnx_backend`), for any batch size.
 
     Raises BundleError where the head is of another kind than ours, or the export's libraries are not installed.
     """
@@ -64,7 +64,7 @@ def export_checked(
     """
     content = export_network(truth.model)
     if weights is not None:
-        from cxr.onnx_weights import without_weights  # here, because it imports onnx
+        from cxr.export.onnx_weights import without_weights  # here, because it imports onnx
 
         content = without_weights(content, weights)
     served = OnnxBackend(content, None if weights is None else weights.read_bytes())

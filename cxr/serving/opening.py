@@ -8,18 +8,18 @@ nothing                     the embedded default
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from cxr import hub
-from cxr.errors import BundleError, CxrError, HubError, UsageError, first_problem
-from cxr.hub import HubModel, Patience, Snapshot
-from cxr.predictor import Predictor, load_model
-from cxr.preprocess import PreprocessSpec
-from cxr.serving import Served, Serving
+from cxr.errors import BundleError, HubError, UsageError, first_problem
+from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.predictor import Predictor
+from cxr.serving import hub
+from cxr.serving.hub import HubModel, Patience, Snapshot
+from cxr.serving.local import load_model, open_bundle
+from cxr.serving.slot import Served
 
 Tell = Callable[[str], None]
 
@@ -48,7 +48,7 @@ def open_model(
     elif model:
         served = Served(load_model(model, stated_preprocess()))
     elif default is not None:
-        served = Served(Predictor.from_bundle(default), "default")
+        served = Served(open_bundle(default), "default")
     else:
         raise UsageError("a MODEL", "none", "name a bundle folder, a .h5, or hub:OWNER/NAME")
     log(described(served))
@@ -95,7 +95,7 @@ def _open_hub(model: str, asked: HubModel, patience: Patience, log: Tell) -> Ser
 
 def _accept(model: str, asked: HubModel, snapshot: Snapshot) -> Predictor:
     """Load a fetched bundle, and only then let the cache remember it."""
-    predictor = _load(model, snapshot)
+    predictor = load_snapshot(model, snapshot)
     hub.keep(asked, snapshot)
     return predictor
 
@@ -106,82 +106,11 @@ def _load_cached(model: str, asked: HubModel) -> Predictor | None:
     if snapshot is None:
         return None
     try:
-        return _load(model, snapshot)
+        return load_snapshot(model, snapshot)
     except BundleError:
         return None
 
 
-def _load(model: str, snapshot: Snapshot) -> Predictor:
-    return Predictor.from_bundle(snapshot.folder, model, snapshot.commit, whole=False)
-
-
-class Watch:
-    """Looks at a moving revision now and then, and lets a new one serve when it has been verified in full.
-
-    prepare: run on a new predictor before it serves, so that no request waits for it.
-    """
-
-    def __init__(
-        self,
-        serving: Serving,
-        model: str,
-        revision: str | None,
-        prepare: Callable[[Predictor], None],
-        patience: Patience | None = None,
-        log: Tell = tell,
-    ) -> None:
-        self._serving = serving
-        self._model = model
-        self._asked = hub.parse_hub_model(model, revision)
-        self._prepare = prepare
-        self._patience = patience or Patience()
-        self._log = log
-        self._refused: dict[str, None] = {}
-        self._last = ""
-
-    def start(self, seconds: float) -> None:
-        """Look every `seconds`, in a thread that ends with the process."""
-
-        def look_again() -> None:
-            pause = threading.Event()
-            while not pause.wait(seconds):
-                self.look()
-
-        threading.Thread(target=look_again, name="model watch", daemon=True).start()
-
-    def look(self) -> None:
-        """Look once. Whatever goes wrong, the model that serves goes on serving; the log says why."""
-        now = self._serving.now
-        commit = now.predictor.identity.revision
-        try:
-            snapshot = hub.fetch(self._asked, self._patience, (commit, *self._refused))
-            if snapshot is None:
-                self._nothing_new(now)
-                return
-            fresh = self._load(snapshot)
-        except (CxrError, OSError) as error:
-            self._say_once(f"watch: {commit} goes on serving, because: {error}")
-            return
-        self._serving.exchange(Served(fresh))
-        self._last = ""
-        self._log(described(self._serving.now))
-
-    def _nothing_new(self, now: Served) -> None:
-        if now.state == "cached" and not self._refused:
-            self._serving.exchange(Served(now.predictor))  # the Hub is back, and names this very commit
-        self._last = ""
-
-    def _load(self, snapshot: Snapshot) -> Predictor:
-        try:
-            fresh = _load(self._model, snapshot)
-        except BundleError:
-            self._refused[snapshot.commit] = None  # not to be fetched again at every look
-            raise
-        self._prepare(fresh)
-        hub.keep(self._asked, snapshot)
-        return fresh
-
-    def _say_once(self, line: str) -> None:
-        if line and line != self._last:
-            self._log(line)
-        self._last = line
+def load_snapshot(model: str, snapshot: Snapshot) -> Predictor:
+    """Load a fetched or cached bundle of the Hub. Raises BundleError."""
+    return open_bundle(snapshot.folder, model, snapshot.commit, whole=False)

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from cxr.errors import DataError
-from cxr.image import MAX_BYTES
+from cxr.imaging.decode import MAX_BYTES
 
 MAX_MEMBERS = 200_000
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cxr.dataset import Film, join_duplicates
+from cxr.data.films import Film, join_duplicates
+from cxr.data.sources import FilmSource
 from cxr.errors import DataError, ImageError
 from cxr.files import sha256_of
-from cxr.image import decode
-from cxr.preprocess import PreprocessSpec, to_model_pixels
-from cxr.sources import FilmSource
+from cxr.imaging.decode import decode
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.types import ModelPixels
 
 

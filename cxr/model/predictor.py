@@ -3,58 +3,24 @@
 The app serves from it and evaluation computes every published figure through it.
 """
 
-import logging
 import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
-from cxr import export_cache
-from cxr.bundle import Bundle, load_bundle, probe_pixels
-from cxr.decision import DecisionSpec, Label
-from cxr.errors import BundleError, UsageError
-from cxr.files import sha256_of_file
-from cxr.foreign import is_of_the_originals_kind
-from cxr.gate import Assessment, InputGate, load_gate
-from cxr.image import GrayImage
-from cxr.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
-from cxr.types import EvidenceMap, Features, InputBatch, Logits, ModelPixels
-
-if TYPE_CHECKING:
-    from cxr.keras_backend import KerasBackend
-
-_log = logging.getLogger(__name__)
-
-BARE_THRESHOLD = 0.5
-"""The original's operating point, used for a bare .h5, which carries none of its own."""
-
-
-class Outputs(NamedTuple):
-    """What a network gives for a batch of n films: logits (n,), and the features (n, d) that its last layer reads."""
-
-    logits: Logits
-    features: Features
-
-
-class Backend(Protocol):
-    """What computes a network."""
-
-    @property
-    def size(self) -> int:
-        """Side of the square input, in pixels."""
-
-    def outputs(self, batch: InputBatch) -> Outputs:
-        """Logits and features of a batch."""
-
-    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
-        """The same, and evidence maps (n, height, width) at the resolution of the last feature maps."""
+from cxr.errors import BundleError
+from cxr.imaging.decode import GrayImage
+from cxr.imaging.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
+from cxr.model.backend import Backend, Outputs
+from cxr.model.bundle import Bundle, probe_pixels
+from cxr.model.decision import DecisionSpec, Label
+from cxr.model.input_gate import Assessment, InputGate
+from cxr.types import EvidenceMap, Features, Logits, ModelPixels
 
 
 @dataclass(frozen=True)
@@ -121,56 +87,6 @@ class Predictor:
         self.identity = identity
         self.bundle = bundle
         self.gate = gate
-
-    @classmethod
-    def from_bundle(
-        cls, folder: Path, source: str | None = None, revision: str = "", whole: bool = True
-    ) -> "Predictor":
-        """Load a bundle folder, verify it (`whole` as for load_bundle), and check its golden probe.
-
-        Served from model.onnx; where that is missing or does not verify, Keras computes model.h5, and why is logged.
-        Raises BundleError.
-        """
-        bundle = load_bundle(folder, whole)
-        described = bundle.description
-        identity = ModelIdentity(source or folder.name, revision, described.version, bundle.model_sha256)
-        gate = load_gate(bundle.folder / described.input_gate.file) if described.input_gate else None
-
-        def checked(backend: Backend) -> Predictor:
-            predictor = cls(backend, described.preprocess, described.decision, identity, bundle, gate)
-            predictor._check_probe(described.probe.logit, described.probe.tolerance)
-            return predictor
-
-        try:
-            return checked(_onnx(bundle.read_export(), bundle.read_weights()))
-        except BundleError as error:
-            keras_backend = _keras_for(folder.name, error)
-            if described.export is not None:
-                _log.warning("served by Keras, more slowly: %s", error)
-        return checked(
-            keras_backend.from_weights(bundle.model_path, described.network, described.preprocess.size)
-        )
-
-    @classmethod
-    def from_h5(cls, path: Path, preprocess: PreprocessSpec | None = None) -> "Predictor":
-        """Load a bare .h5: threshold 0.5, uncalibrated.
-
-        preprocess: how its films are to be read; None only for the original's kind of network, whose way is known.
-
-        It is exported once and the export kept for the next time (`cxr.export_cache`). Raises BundleError where
-        the file is not a Keras model of one grayscale square input and one probability.
-        """
-        if preprocess is None and not is_of_the_originals_kind(path):
-            raise BundleError(
-                "the preprocessing of a .h5 that is not of the original's kind",
-                f"{path.name} without",
-                'state it, for example MODEL_PREPROCESS=\'{"size": 224, "resample": "bilinear"}\'',
-            )
-        sha256 = sha256_of_file(path)
-        content = export_cache.find(sha256)
-        backend = _onnx(content) if content is not None else _exported(path, sha256)
-        identity = ModelIdentity(path.name, "", "", sha256)
-        return cls(backend, preprocess or seed_preprocess(backend.size), bare_decision(), identity)
 
     def pixels(self, image: GrayImage) -> ModelPixels:
         """The model's input for one radiograph, uint8 (size, size)."""
@@ -252,7 +168,8 @@ class Predictor:
         """The logit of the golden probe's input."""
         return float(self.logits(probe_pixels(self.preprocess.size)[None])[0])
 
-    def _check_probe(self, expected: float, tolerance: float) -> None:
+    def check_probe(self, expected: float, tolerance: float) -> None:
+        """Raises BundleError unless the golden probe's logit is `expected`, within `tolerance`."""
         if not abs(self.probe_logit - expected) <= tolerance:
             raise BundleError(
                 f"logit {expected:.6f} (within {tolerance}) for the golden probe",
@@ -268,64 +185,3 @@ def _finite(logits: Logits) -> Logits:
             "finite logits", "NaN or infinity from the network", "the weights are damaged: use others"
         )
     return logits
-
-
-def _onnx(content: bytes, weights: bytes | None = None) -> Backend:
-    from cxr.onnx_backend import OnnxBackend  # here, because it imports ONNX Runtime
-
-    return OnnxBackend(content, weights)
-
-
-def _keras_for(name: str, reason: BundleError) -> "type[KerasBackend]":
-    """The Keras backend, or a BundleError that says what to install."""
-    try:
-        from cxr.keras_backend import KerasBackend  # here, because it imports TensorFlow
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("tensorflow", "keras"):
-            raise
-        raise BundleError(
-            f"Keras and TensorFlow to compute {name} ({reason})",
-            f"no {error.name}",
-            "pip install keras tensorflow-cpu",
-        ) from error
-    return KerasBackend
-
-
-def _exported(path: Path, sha256: str) -> Backend:
-    """A bare .h5 by its fresh export, or by Keras where it cannot be exported."""
-    no_export = BundleError("an export of it in the cache", "none", "it is made once")
-    original = _keras_for(path.name, no_export).from_whole_model(path)
-    from cxr.onnx_export import export_checked
-
-    try:
-        content, _ = export_checked(original, bare_decision())
-    except BundleError as error:
-        _log.warning("served by Keras, more slowly: %s", error)
-        return original
-    export_cache.keep(sha256, content)
-    return _onnx(content)
-
-
-def bare_decision() -> DecisionSpec:
-    """The decision for a bare .h5: uncalibrated, the original's threshold."""
-    return DecisionSpec(temperature=1.0, threshold=BARE_THRESHOLD, rule="0.5, the original's")
-
-
-def seed_preprocess(size: int = 150) -> PreprocessSpec:
-    """The original's preprocessing: stretch to a square by the nearest pixel, divide by 255."""
-    return PreprocessSpec(size=size, resample="nearest")
-
-
-def load_model(model: str, preprocess: PreprocessSpec | None = None) -> Predictor:
-    """Load MODEL: a bundle folder or a bare .h5 file, which may need its preprocessing stated (Predictor.from_h5).
-
-    Raises UsageError if it is neither, else BundleError.
-    """
-    path = Path(model)
-    if path.is_dir():
-        return Predictor.from_bundle(path)
-    if path.is_file() and path.suffix in (".h5", ".hdf5"):
-        return Predictor.from_h5(path, preprocess)
-    raise UsageError(
-        "MODEL to be a bundle folder or a bare .h5 file", repr(model), "check the path, or train one first"
-    )

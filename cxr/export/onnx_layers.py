@@ -1,7 +1,7 @@
 """A network's layers in the form that exports best: the same arithmetic, in fewer operations.
 
 Keras's GroupNormalization asks for the shape of its input anew at every call, and our way of taking some channels
-(`cxr.networks`, a detour that HDF5 asks for) moves all of them. Exported as they are, the two take a fifth of a
+(`cxr.model.networks`, a detour that HDF5 asks for) moves all of them. Exported as they are, the two take a fifth of a
 film's time. Importing this module imports TensorFlow.
 """
 

@@ -1,4 +1,4 @@
-"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF, WebP and DICOM (`cxr.dicom`); no TensorFlow.
+"""Bytes -> one validated grayscale radiograph. JPEG, PNG, TIFF, WebP and DICOM (`cxr.imaging.dicom`); no TensorFlow.
 
 Bit depth is handled by rule, never by saturation:
 
@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from cxr.dicom import DicomFilm, is_dicom, read_dicom
 from cxr.errors import ImageError
+from cxr.imaging.dicom import DicomFilm, is_dicom, read_dicom
 from cxr.types import GrayPixels
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")

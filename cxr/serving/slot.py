@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cxr.predictor import Predictor
+from cxr.model.predictor import Predictor
 
 State = Literal["as_asked", "cached", "default"]
 

@@ -1,0 +1,1 @@
+"""Labelled radiographs: where they come from, and what is known of each."""

@@ -1,0 +1,1 @@
+"""Keras -> ONNX, checked equal."""

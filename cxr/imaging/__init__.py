@@ -1,0 +1,1 @@
+"""Bytes -> one grayscale radiograph -> model input. No TensorFlow."""

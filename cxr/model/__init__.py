@@ -1,0 +1,1 @@
+"""A network with its bundle: logits, decision, input gate, evidence map."""

@@ -1,0 +1,26 @@
+"""What a network gives out, whatever computes it. The bottom of this room: it imports the named types alone."""
+
+from typing import NamedTuple, Protocol
+
+from cxr.types import EvidenceMap, Features, InputBatch, Logits
+
+
+class Outputs(NamedTuple):
+    """What a network gives for a batch of n films: logits (n,), and the features (n, d) that its last layer reads."""
+
+    logits: Logits
+    features: Features
+
+
+class Backend(Protocol):
+    """What computes a network."""
+
+    @property
+    def size(self) -> int:
+        """Side of the square input, in pixels."""
+
+    def outputs(self, batch: InputBatch) -> Outputs:
+        """Logits and features of a batch."""
+
+    def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
+        """The same, and evidence maps (n, height, width) at the resolution of the last feature maps."""
