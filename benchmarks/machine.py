@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from cxr.threads import cpu_count
+
 _PACKAGES = ("gradio", "gradio_client", "onnxruntime", "keras", "tensorflow-cpu", "numpy", "pillow")
 
 
@@ -12,7 +14,7 @@ def describe() -> dict[str, object]:
     """Processor, cores, memory, versions."""
     return {
         "processor": _field(Path("/proc/cpuinfo"), "model name") or platform.processor(),
-        "cores": os.cpu_count(),
+        "cores": cpu_count(),
         "memory": _field(Path("/proc/meminfo"), "MemTotal"),
         "python": platform.python_version(),
         "system": platform.system(),

@@ -4,7 +4,6 @@ Libraries are imported where they are needed, since what a kind imports is part 
 """
 
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import peak_megabytes
+from cxr.threads import cpu_count
 
 if TYPE_CHECKING:
     from cxr.data.loading import LoadedFilms
@@ -99,7 +99,7 @@ def decoding(folder: Path) -> dict[str, float]:
 
     predictor = load_model(str(MODEL))
     paths = sorted(folder.rglob("*.jpeg"))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         return timed(
             lambda: sum(1 for _ in pool.map(lambda path: predictor.pixels(decode_file(path)), paths))
         )

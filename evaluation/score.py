@@ -23,6 +23,7 @@ from cxr.files import write_json
 from cxr.imaging.decode import SUFFIXES, GrayImage, decode_file
 from cxr.model.predictor import Prediction, Predictor
 from cxr.serving.opening import open_model
+from cxr.threads import cpu_count
 from evaluation.config import ScoreConfig
 
 CHUNK = 16
@@ -116,7 +117,7 @@ def answer_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[list[A
     """Answers in the paths' order, chunk by chunk; all cores decode and compute."""
     rest = iter(paths)
     chunks = iter(lambda: list(islice(rest, CHUNK)), [])
-    cores = os.cpu_count() or 1
+    cores = cpu_count()
     waiting: deque[Future[list[Answer]]] = deque()
     # Threads, not processes: decoding, resizing and the network all run without the interpreter's lock.
     pool = ThreadPoolExecutor(cores)

@@ -5,7 +5,6 @@ small network that learns it comes near the larger one at its own cost. Teacher 
 films, mixed ones among them, for as long as training lasts (Beyer et al. 2022).
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,6 +18,7 @@ from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.decision import sigmoid
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
+from cxr.threads import cpu_count
 from cxr.types import InputBatch
 
 
@@ -30,11 +30,11 @@ class Teacher:
         self._preprocess = predictor.preprocess
         self._backend = predictor.backend
         self._manifest = folder / "manifest.csv"
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = ThreadPoolExecutor(cpu_count())
 
     def probabilities(self, batch: InputBatch) -> np.ndarray:
         """P(PNEUMONIA) before calibration, float32 (n,), of a batch float32 (n, size, size, 1)."""
-        parts = np.array_split(batch, min(len(batch), os.cpu_count() or 1))
+        parts = np.array_split(batch, min(len(batch), cpu_count()))
         found = self._pool.map(self._backend.outputs, parts)
         return sigmoid(np.concatenate([outputs.logits for outputs in found])).astype(np.float32)
 

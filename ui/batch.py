@@ -6,7 +6,6 @@ a few are being decoded while a few wait for the network.
 
 import csv
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from cxr.errors import DataError, ImageError, RequestError
 from cxr.imaging.decode import GrayImage, decode, decode_file
 from cxr.model.decision import Label
 from cxr.model.predictor import Prediction, Predictor
+from cxr.threads import cpu_count
 
 MAX_FILMS = 1000
 MAX_BATCH_BYTES = 2 * 2**30
@@ -146,7 +146,7 @@ class Batch:
         yield from _answered(waiting, predictor)
 
     def _decoded(self) -> Iterator[BatchRow]:
-        threads = os.cpu_count() or 1
+        threads = cpu_count()
         with ThreadPoolExecutor(threads) as pool:
             running: deque[Future[BatchRow]] = deque()
             try:

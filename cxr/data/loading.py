@@ -1,6 +1,5 @@
 """Labelled films -> model pixels, decoded once, on all cores. The trainer's cache and evaluation's input."""
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from cxr.errors import DataError, ImageError
 from cxr.files import sha256_of
 from cxr.imaging.decode import decode
 from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
+from cxr.threads import cpu_count
 from cxr.types import ModelPixels
 
 
@@ -84,7 +84,7 @@ def _read_all(
             return error
 
     # Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_count()) as pool:
         results = pool.map(read, films)
         bar = tqdm(results, "decoding", len(films), unit=" films", disable=None if progress else True)
         yield from zip(films, bar, strict=True)

@@ -3,7 +3,6 @@
 The app serves from it and evaluation computes every published figure through it.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from cxr.model.backend import Backend, Outputs
 from cxr.model.bundle import Bundle, probe_pixels
 from cxr.model.decision import DecisionSpec, Label
 from cxr.model.input_gate import Assessment, InputGate
+from cxr.threads import cpu_count
 from cxr.types import EvidenceMap, Features, Logits, ModelPixels
 
 
@@ -112,7 +112,7 @@ class Predictor:
         if len(starts) == 1:
             parts = [part(0)]
         else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cpu_count()) as pool:
                 parts = list(pool.map(part, starts))
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Outputs(_finite(logits), features)
