@@ -19,6 +19,7 @@ from PIL import Image
 
 import app
 from cxr.errors import ImageRule, RequestRule
+from cxr.imaging import heat_map
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
@@ -286,20 +287,20 @@ def test_every_rule_is_said_in_both_languages(code: str) -> None:
 
 def test_the_heat_map_colours_evidence_for_pneumonia_only() -> None:
     evidence = np.array([[-5.0, 0.0, 1.0, 4.0]], np.float32)
-    alpha = figures.heat_layer(evidence)[0, :, 3]
+    alpha = heat_map.heat_layer(evidence)[0, :, 3]
     assert alpha[0] == alpha[1] == 0
     assert 0 < alpha[2] < alpha[3] == 255
     assert not figures.has_heat(-evidence[:, 2:])
 
 
 def test_a_faint_peak_does_not_get_the_full_colour() -> None:
-    faint, strong = (figures.heat_layer(np.full((1, 1), peak, np.float32))[0, 0, 3] for peak in (0.3, 3.0))
+    faint, strong = (heat_map.heat_layer(np.full((1, 1), peak, np.float32))[0, 0, 3] for peak in (0.3, 3.0))
     assert faint < 128 < strong
     assert not figures.has_heat(np.full((1, 1), 0.05, np.float32))
 
 
 def test_the_heat_colours_grow_lighter() -> None:
-    luma = figures.HEAT_COLOURS @ np.array([0.299, 0.587, 0.114])
+    luma = heat_map.HEAT_COLOURS @ np.array([0.299, 0.587, 0.114])
     assert (np.diff(luma) > -0.2).all()  # a step of blue alone, rounded
     assert luma[-1] - luma[0] > 150
 
@@ -307,9 +308,9 @@ def test_the_heat_colours_grow_lighter() -> None:
 def test_an_opacity_of_zero_leaves_the_film_and_large_films_are_reduced() -> None:
     film = from_array(np.random.default_rng(0).integers(0, 255, (40, 60), np.uint8))
     evidence = np.ones((40, 60), np.float32)
-    clear = np.asarray(figures.overlay(film, evidence, opacity=0))
+    clear = np.asarray(heat_map.overlay(film, evidence, opacity=0))
     assert np.array_equal(clear, np.repeat(film.to_8bit()[..., None], 3, axis=2))
     large = from_array(np.zeros((2000, 1000), np.uint8))
-    assert figures.overlay(large, np.zeros((2000, 1000), np.float32)).size == (768, 1536)
+    assert heat_map.overlay(large, np.zeros((2000, 1000), np.float32)).size == (768, 1536)
     shown = figures.layers(large, np.zeros((2000, 1000), np.float32))
     assert (shown.width, shown.height) == (768, 1536)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from cxr.errors import CxrError, RequestError
 from cxr.imaging.decode import GrayImage, decode_file
+from cxr.imaging.heat_map import overlay
 from cxr.serving.slot import Serving
 from ui.batch import Batch, csv_table
-from ui.figures import overlay
 from ui.film_box import FileBox
 from ui.limits import NETWORK
 from ui.model import batch_json, check_prevalence, model_json, prediction_json, row_json

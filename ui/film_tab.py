@@ -9,9 +9,10 @@ import gradio as gr
 
 from cxr.errors import ImageError
 from cxr.imaging.decode import decode_file
+from cxr.imaging.heat_map import OPACITY
 from cxr.serving.slot import Served, Serving
 from ui import panels
-from ui.figures import OPACITY, has_heat, layers
+from ui.figures import has_heat, layers
 from ui.film_box import FilmBox
 from ui.limits import NETWORK
 from ui.model import Example, examples
