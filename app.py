@@ -22,11 +22,12 @@ from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from cxr.serving.slot import Serving
 from cxr.serving.watch import Watch
-from ui.api import add_api
-from ui.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
+from ui.api.endpoints import add_api
+from ui.api.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
+from ui.api.mcp import use_tools
+from ui.assets import style
 from ui.page import add_page
-from ui.text import DEFAULT_LANGUAGE, say
-from ui.tools import use_tools
+from ui.words import DEFAULT_LOCALE, say
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_MODEL = HERE / "bundles" / "default"
@@ -35,7 +36,7 @@ DEFAULT_MODEL = HERE / "bundles" / "default"
 def build_app(serving: Serving) -> gr.Blocks:
     """The page and the API of the model that serves; `launch_options` belong to it."""
     with gr.Blocks(
-        title=say("title", DEFAULT_LANGUAGE),
+        title=say("title", DEFAULT_LOCALE),
         analytics_enabled=False,
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
@@ -50,13 +51,13 @@ def launch_options() -> dict[str, Any]:
     """Looks, limits and privacy, which Gradio takes at launch."""
     return {
         "theme": _theme(),
-        "css_paths": [HERE / "ui" / "scale.css", HERE / "ui" / "style.css"],
+        "css": style("scale") + style("style"),
         "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,
         "enable_monitoring": False,
         "footer_links": [],  # the page has its own, in both languages
-        "mcp_server": True,  # ours: see ui.tools
+        "mcp_server": True,  # ours: see ui.api.mcp
         "ssr_mode": False,
         "share": False,
     }

@@ -33,8 +33,8 @@ from cxr.model.decision import shift_prevalence
 from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
-from ui.batch import COLUMNS
-from ui.model import identity_json
+from ui.api.batch import COLUMNS
+from ui.api.schema import identity_json
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:7860"

@@ -1,13 +1,12 @@
 """The app through gradio_client against a started server, and its words; with a model that needs no TensorFlow."""
 
 import asyncio
-import string
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -18,13 +17,13 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from cxr.errors import ImageRule, RequestRule
 from cxr.imaging import heat_map
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
-from ui import figures, limits, text
-from ui.model import model_json
+from ui import words as text
+from ui.api import layers, limits
+from ui.api.schema import model_json
 
 MODEL_KEYS = {"source", "revision", "version", "sha256", "state"}
 
@@ -232,56 +231,6 @@ def test_the_app_starts_light() -> None:
     assert run.stdout.strip() == "set()"
 
 
-# Words
-
-
-def test_every_word_is_there_in_both_languages() -> None:
-    fields = string.Formatter()
-    for key, words in text.WORDS.items():
-        assert set(words) == set(text.LANGUAGES), key
-        assert all(word.strip() == word and word for word in words.values()), key
-        places = [{name for _, name, _, _ in fields.parse(word) if name} for word in words.values()]
-        assert places[0] == places[1], f"{key}: the languages have different placeholders"
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        ("es-ES,es;q=0.9,en;q=0.8", "es"),
-        ("en-GB,en;q=0.9,es;q=0.8", "en"),
-        ("fr-FR,fr;q=0.9,es;q=0.5,en;q=0.4", "es"),  # neither first, Spanish before English
-        ("en;q=0.2,es;q=0.7", "es"),  # weights before order
-        ("es;q=0,en", "en"),  # a weight of 0 refuses
-        ("de", "en"),
-        ("", "en"),
-        ("*", "en"),
-        ("es;q=9999, nonsense;;", "en"),
-    ],
-)
-def test_the_browsers_language_is_followed(header: str, language: str) -> None:
-    assert text.language_of(header) == language
-
-
-@pytest.mark.parametrize(
-    ("share", "english", "spanish"),
-    [
-        (0.9731, "97.3%", "97,3\N{NO-BREAK SPACE}%"),
-        (0.9999, ">99.9%", ">99,9\N{NO-BREAK SPACE}%"),
-        (0.0001, "<0.1%", "<0,1\N{NO-BREAK SPACE}%"),
-        (1.0, "100.0%", "100,0\N{NO-BREAK SPACE}%"),
-    ],
-)
-def test_a_probability_is_never_rounded_to_certainty(share: float, english: str, spanish: str) -> None:
-    assert text.percent(share, "en") == english
-    assert text.percent(share, "es") == spanish
-
-
-@pytest.mark.parametrize("code", (*get_args(ImageRule), *get_args(RequestRule)))
-def test_every_rule_is_said_in_both_languages(code: str) -> None:
-    said = {text.say(f"error.{code}", language) for language in text.LANGUAGES}
-    assert len(said) == 2
-
-
 # Figures
 
 
@@ -290,13 +239,13 @@ def test_the_heat_map_colours_evidence_for_pneumonia_only() -> None:
     alpha = heat_map.heat_layer(evidence)[0, :, 3]
     assert alpha[0] == alpha[1] == 0
     assert 0 < alpha[2] < alpha[3] == 255
-    assert not figures.has_heat(-evidence[:, 2:])
+    assert not layers.has_heat(-evidence[:, 2:])
 
 
 def test_a_faint_peak_does_not_get_the_full_colour() -> None:
     faint, strong = (heat_map.heat_layer(np.full((1, 1), peak, np.float32))[0, 0, 3] for peak in (0.3, 3.0))
     assert faint < 128 < strong
-    assert not figures.has_heat(np.full((1, 1), 0.05, np.float32))
+    assert not layers.has_heat(np.full((1, 1), 0.05, np.float32))
 
 
 def test_the_heat_colours_grow_lighter() -> None:
@@ -312,5 +261,5 @@ def test_an_opacity_of_zero_leaves_the_film_and_large_films_are_reduced() -> Non
     assert np.array_equal(clear, np.repeat(film.to_8bit()[..., None], 3, axis=2))
     large = from_array(np.zeros((2000, 1000), np.uint8))
     assert heat_map.overlay(large, np.zeros((2000, 1000), np.float32)).size == (768, 1536)
-    shown = figures.layers(large, np.zeros((2000, 1000), np.float32))
+    shown = layers.layers(large, np.zeros((2000, 1000), np.float32))
     assert (shown.width, shown.height) == (768, 1536)

@@ -21,10 +21,10 @@ from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
 from evaluation.operating_point import Explorer
 from evaluation.predictions import read_predictions
-from ui.model import Example
-from ui.reading import reading_of
-from ui.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
-from ui.text import WORDS, percent, say
+from ui.api.served_model import Example
+from ui.html.reading import reading_of
+from ui.html.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
+from ui.words import WORDS, percent, say
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -214,7 +214,7 @@ def test_the_language_follows_the_browser_the_address_and_the_switch(visit: Any,
     visit(query="?lang=es").says(".head h1", say("title", "es"))
     seen = visit(locale="es-MX")
     seen.says(".head h1", say("title", "es"))
-    assert seen.page.evaluate("document.documentElement.lang") == "es"
+    assert seen.page.evaluate("document.documentElement.lang") == "es-MX"
     seen.read(phantom_file(tmp_path / "film.png", seed=11))
     seen.says(DECISION, say("decision.PNEUMONIA", "es"))
     seen.page.get_by_label("English").check()
@@ -461,9 +461,9 @@ def test_in_spanish_no_english_is_left(visit: Any, tmp_path: Path) -> None:
         words,
     )
     assert sorted(set(english) - {"error", "Error"}) == []
-    for key, pair in WORDS.items():
-        for part in re.split(r"\{\w+\}", pair["en"]):
-            if len(part.strip()) > 7 and part.strip() not in pair["es"]:
+    for key, english_words in WORDS["en"].items():
+        for part in re.split(r"\{\w+\}", english_words):
+            if len(part.strip()) > 7 and part.strip() not in WORDS["es"][key]:
                 assert part.strip() not in words, key
 
 

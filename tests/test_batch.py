@@ -13,8 +13,8 @@ from PIL import Image
 from cxr.errors import RequestError
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.predictor import Predictor
-from ui import batch
-from ui.batch import COLUMNS, Batch, BatchRow, csv_table
+from ui.api import batch
+from ui.api.batch import COLUMNS, Batch, BatchRow, csv_table
 
 
 @pytest.fixture(scope="module")

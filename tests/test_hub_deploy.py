@@ -66,9 +66,13 @@ def test_a_new_space_holds_what_the_app_needs_and_knows_its_model(hub, deploy):
     assert f"deployed: {hub.url}/spaces/{SPACE}" in answer["out"]
     files = hub.find(*KEY).files
     assert set(files) == {*space_files(), README, ".gitattributes"}
-    assert {"app.py", "requirements.txt", "LICENSE", "ui/style.css", "bundles/default/model.onnx"} <= set(
-        files
-    )
+    assert {
+        "app.py",
+        "requirements.txt",
+        "LICENSE",
+        "ui/assets/style.css",
+        "bundles/default/model.onnx",
+    } <= set(files)
     assert not [
         name for name in files if name.startswith(("trainer", "tests", "docs")) or "__pycache__" in name
     ]

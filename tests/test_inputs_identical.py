@@ -17,7 +17,7 @@ from cxr.serving.slot import Served
 from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare
-from ui import api, film_tab
+from ui.api import endpoints
 
 PER_FOLDER = 6
 
@@ -86,8 +86,8 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
 
     for path, pixels in cached.items():
         backend.seen.clear()
-        predictor.predict(api._film(str(data / path)))
-        film_tab._read(Served(predictor), str(data / path), "en")
+        predictor.predict(endpoints._film(str(data / path)))
+        film._read(Served(predictor), str(data / path), "en")
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path

@@ -13,21 +13,22 @@ import gradio as gr
 import numpy as np
 import pytest
 from fake_model import FakePredictor, fake_predictor, phantom_file
+from markupsafe import escape
 from PIL import Image
 
 import app
-from cxr.errors import ImageRule
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.decision import Label, shift_prevalence
 from cxr.model.predictor import Prediction, Predictor
-from cxr.serving.slot import Served, Serving, State
+from cxr.serving.slot import Served, Serving
 from evaluation.operating_point import Explorer
-from ui import about, many, own_data, panels, report, text
-from ui.about_tab import scored
-from ui.batch import Batch
-from ui.film_tab import _share
-from ui.model import Example, examples, origin
-from ui.reading import Reading, reading_of, scale_of
+from ui import words as text
+from ui.api.batch import Batch
+from ui.api.served_model import Example, examples, origin
+from ui.html import about, many, own_data, panels, report
+from ui.html.reading import Reading, reading_of, scale_of
+from ui.tabs.about import scored
+from ui.tabs.film import _share
 
 ROOT = Path(__file__).resolve().parents[1]
 DECODING = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
@@ -47,6 +48,10 @@ def reading(
     return replace(reading_of(served, prediction, True, None), **changes)
 
 
+def escaped(key: str, locale: text.Locale) -> str:
+    return str(escape(text.say(key, locale)))
+
+
 def built(predictor: Predictor) -> gr.Blocks:
     """The app, built inside an event loop: where none runs, Gradio makes one and never closes it."""
 
@@ -56,55 +61,8 @@ def built(predictor: Predictor) -> gr.Blocks:
     return asyncio.run(build())
 
 
-# Words
-
-
-def test_every_key_that_the_code_names_is_in_the_table() -> None:
-    named = re.compile(r"""\b(?:say|say_html|_status)\(\s*(f?)["']([\w.{}]+?)["']""")
-    keys = [
-        (path.name, match[1], match[2])
-        for path in (ROOT / "ui").glob("*.py")
-        for match in named.finditer(path.read_text(encoding="utf-8"))
-    ]
-    assert len(keys) > 60
-    for name, pattern, key in keys:
-        if pattern or "{" in key:  # "decision.{label}": at least one key must fit
-            form = re.compile(re.sub(r"\\{.*?\\}|\{.*?\}", ".+", key))
-            assert any(form.fullmatch(known) for known in text.WORDS), f"{name}: {key}"
-        else:
-            assert key in text.WORDS, f"{name}: {key}"
-
-
-def test_no_word_is_left_over() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ui").glob("*.py"))
-    code = source.replace((ROOT / "ui" / "text.py").read_text(encoding="utf-8"), "")
-    families = {match.split("{")[0] for match in re.findall(r"""f["']([\w.]+\{)""", code)}
-    plain = set(re.findall(r"""["']([\w.]+)["']""", code + (ROOT / "app.py").read_text(encoding="utf-8")))
-    own = set(re.findall(r"""say\(["']([\w.]+)["']""", source))
-    unused = [
-        key
-        for key in text.WORDS
-        if key not in plain | own and not any(family and key.startswith(family) for family in families)
-    ]
-    assert unused == []
-
-
-def test_spanish_is_not_english() -> None:
-    same = {key for key, words in text.WORDS.items() if words["en"] == words["es"]}
-    assert same == {"decision.NORMAL", "figure.f1"}, "words that read the same in both languages"
-
-
-def test_every_code_has_words_in_both_languages() -> None:
-    codes = {f"warning.{code}" for code in (*DECODING, *GATE, *panels.REFUSALS)}
-    codes |= {f"error.{code}" for code in get_args(ImageRule)}
-    codes |= {f"state.{state}" for state in get_args(State)}
-    codes |= {f"decision.{label}" for label in (*get_args(Label), "REFUSED")}
-    codes |= {f"figure.{key}" for key in about.FIGURES} | {f"explain.{key}" for key in about.FIGURES}
-    assert codes - set(text.WORDS) == set()
-
-
 @pytest.mark.parametrize("language", text.LANGUAGES)
-def test_every_decision_can_be_said(served: Served, language: text.Language) -> None:
+def test_every_decision_can_be_said(served: Served, language: text.Locale) -> None:
     for label in (*get_args(Label), None):
         for truth in (None, "NORMAL", "PNEUMONIA"):
             shown = reading(served, label, (*DECODING, *GATE), truth=truth)
@@ -130,9 +88,9 @@ def test_the_scale_says_in_words_what_it_shows(served: Served) -> None:
 def test_a_refusal_shows_its_reason_and_no_figure(served: Served, code: str) -> None:
     refused = reading(served, None, (code, "colour"))
     shown = panels.result(refused, "en", 0.05)
-    assert text.say_html(f"warning.{code}", "en") in shown
-    assert text.say_html("warning.colour", "en") in shown
-    assert shown.count(text.say_html(f"warning.{code}", "en")) == 1
+    assert escaped(f"warning.{code}", "en") in shown
+    assert escaped("warning.colour", "en") in shown
+    assert shown.count(escaped(f"warning.{code}", "en")) == 1
     for figure in ("90", "61", 'class="scale"', "prob"):
         assert figure not in shown.replace("probability and no heat map", "")
     assert "heat" not in panels.caption(refused, "en").replace("no heat map", "")
@@ -140,7 +98,7 @@ def test_a_refusal_shows_its_reason_and_no_figure(served: Served, code: str) -> 
 
 def test_an_example_tells_whether_the_model_is_right(served: Served) -> None:
     said = {
-        (label, truth): panels.truth(reading(served, label, truth=truth), "en")
+        (label, truth): panels.result(reading(served, label, truth=truth), "en")
         for label in (*get_args(Label), None)
         for truth in ("NORMAL", "PNEUMONIA")
     }
@@ -149,7 +107,7 @@ def test_an_example_tells_whether_the_model_is_right(served: Served) -> None:
     assert "says NORMAL: it is wrong" in said["NORMAL", "PNEUMONIA"]
     assert "does not decide" in said["UNCERTAIN", "PNEUMONIA"]
     assert "refuses" in said[None, "NORMAL"]
-    assert panels.truth(reading(served), "en") == ""
+    assert "truth" not in panels.result(reading(served), "en")
 
 
 def test_a_reading_stays_with_the_model_that_gave_it(served: Served) -> None:
@@ -218,13 +176,13 @@ def test_what_is_typed_as_prevalence(typed: str, share: float | None) -> None:
 
 
 @pytest.mark.parametrize("language", text.LANGUAGES)
-def test_the_report_is_whole_and_names_no_file(served: Served, language: text.Language) -> None:
+def test_the_report_is_whole_and_names_no_file(served: Served, language: text.Locale) -> None:
     example = Example(Path("person7_bacteria_1.png"), "PNEUMONIA", "synthetic phantom, not a radiograph")
     shown = reading_of(served, Prediction("PNEUMONIA", 0.9, 0.61, True, ("colour",), 0.01), True, example)
     sheet = report.report(shown, language, 0.05, 0.4, datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
     assert f'lang="{language}"' in sheet
     for words in ("report.title", "report.notice", "decision.PNEUMONIA", "warning.colour", "limits.3"):
-        assert text.say_html(words, language) in sheet, words
+        assert escaped(words, language) in sheet, words
     assert text.percent(shift_prevalence(0.9, 0.5, 0.05), language) in sheet
     assert "2031-02-03 04:05 UTC" in sheet
     assert "fake-model 0.0.1" in sheet
@@ -308,7 +266,7 @@ def test_a_suggestion_from_few_films_warns(served: Served) -> None:
     counts = {"n": 80, "n_normal": 32, "n_pneumonia": 48, "n_groups": 40}
     metrics = {**figures, **counts, "threshold": 0.61, "bootstrap": {"resamples": 2000}}
     checked = own_data.Checked(explorer, rows, metrics, ("a.png: expected <that>",))
-    firm, few, one = (own_data.shown(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
+    firm, few, one = (own_data.result(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
     assert "Too few films" not in firm
     assert "Too few films" in few
     assert "may miss only 2" in few
@@ -341,7 +299,7 @@ def test_the_table_has_a_row_for_every_file(served: Served, tmp_path: Path) -> N
     shown = many.table(done, "es")
     assert "&lt;b&gt;film.png" in shown
     assert text.say("many.failed", "es") in shown
-    assert text.say_html("error.not_an_image", "es") in shown
+    assert escaped("error.not_an_image", "es") in shown
     assert text.say("warning.blank", "es") in shown
     assert rows[2].probability is None, "a refused film has no probability"
     assert "3 archivos: 1 leídos, 1 rechazados, 1 ilegibles." in many.summary(done, "es")

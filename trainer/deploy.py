@@ -63,7 +63,7 @@ def space_files() -> dict[str, Path]:
     for name in NEEDED:
         path = ROOT / name
         inner = [path] if path.is_file() else sorted(part for part in path.rglob("*") if part.is_file())
-        # ui/*.pyi are written by Gradio when it runs.
+        # ui/**/*.pyi are written by Gradio when it runs.
         kept = [
             part for part in inner if "__pycache__" not in part.parts and part.suffix not in (".pyc", ".pyi")
         ]

@@ -5,14 +5,23 @@ from typing import Any
 import gradio as gr
 
 from cxr.serving.slot import Served, Serving
-from ui import about
-from ui.about_tab import add_about_tab
-from ui.film_box import TAKE_ANY_FILE
-from ui.film_tab import add_film_tab
-from ui.many_tab import add_many_tab
-from ui.own_data_tab import add_own_data_tab
-from ui.part import HIDDEN, Part
-from ui.text import DEFAULT_LANGUAGE, LANGUAGE_NAMES, Language, as_language, language_of, say
+from ui.assets import script
+from ui.html import about
+from ui.tabs.about import add_about_tab
+from ui.tabs.film import add_film_tab
+from ui.tabs.many import add_many_tab
+from ui.tabs.own_data import add_own_data_tab
+from ui.tabs.part import HIDDEN, Part
+from ui.words import (
+    DEFAULT_LOCALE,
+    LANGUAGE_NAMES,
+    LANGUAGES,
+    Locale,
+    as_locale,
+    language_of,
+    locale_of,
+    say,
+)
 
 _TABS = {
     "film": add_film_tab,
@@ -20,58 +29,79 @@ _TABS = {
     "own": add_own_data_tab,
     "about": add_about_tab,
 }
-# `spoken` says that the page has found its language, for whoever drives it.
-_SET_PAGE_LANGUAGE = """(language) => {
-  document.documentElement.lang = language;
-  document.documentElement.dataset.spoken = language;
-}"""
+# The language that the visitor chose is kept in their browser, and nowhere else.
+_REMEMBER_LANGUAGE = "(locale) => { localStorage.setItem('language', locale.slice(0, 2)); }"
+_RECALL_LANGUAGE = "(_, ...kept) => [localStorage.getItem('language') ?? '', ...kept]"
 
 
 def add_page(app: gr.Blocks, serving: Serving) -> None:
     """Everything that a visitor sees, and what happens when they touch it."""
     with gr.Row(elem_id="top"):
-        head = gr.HTML(about.head(serving.now, DEFAULT_LANGUAGE), elem_id="head")
+        head = gr.HTML(about.head(serving.now, DEFAULT_LOCALE), elem_id="head")
         language = gr.Radio(
-            [(name, code) for code, name in LANGUAGE_NAMES.items()],
-            value=DEFAULT_LANGUAGE,
+            _choices(""),
+            value=DEFAULT_LOCALE,
             label="Language / Idioma",
             elem_id="language",
             min_width=250,
             scale=0,
         )
+    remembered = gr.Textbox(visible=False)
     parts: list[Part] = []
     tabs: list[gr.Tab] = []
     with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
         for name, add_tab in _TABS.items():
-            with gr.Tab(say(f"tab.{name}", DEFAULT_LANGUAGE), id=name) as tab:
+            with gr.Tab(say(f"tab.{name}", DEFAULT_LOCALE), id=name) as tab:
                 parts.append(add_tab(serving, language))
             tabs.append(tab)
     built_for = serving.now
-    foot = gr.HTML(about.foot(DEFAULT_LANGUAGE), elem_id="foot")
+    foot = gr.HTML(about.foot(DEFAULT_LOCALE), elem_id="foot")
 
-    def say_all(served: Served, code: Language, kept: list[Any]) -> list[Any]:
-        updates: list[Any] = [about.head(served, code), about.foot(code)]
-        updates += [gr.Tab(label=say(f"tab.{name}", code)) for name in _TABS]
+    def say_all(served: Served, locale: Locale, kept: list[Any]) -> list[Any]:
+        updates: list[Any] = [about.head(served, locale), about.foot(locale)]
+        updates += [gr.Tab(label=say(f"tab.{name}", locale)) for name in _TABS]
         for part in parts:
             mine, kept = kept[: len(part.kept)], kept[len(part.kept) :]
-            updates += part.say(served, code, mine)
+            updates += part.say(served, locale, mine)
         return updates
 
     def speak(chosen: str, *kept: Any) -> list[Any]:
-        return say_all(serving.now, as_language(chosen), list(kept))
+        return say_all(serving.now, as_locale(chosen), list(kept))
 
-    def greet(request: gr.Request, *kept: Any) -> list[Any]:
-        asked = request.query_params.get("lang")
-        code = as_language(asked) if asked else language_of(request.headers.get("accept-language", ""))
-        if code == DEFAULT_LANGUAGE and serving.now is built_for:  # as the page already is
-            return [code, *(gr.skip() for _ in spoken)]
-        return [code, *say_all(serving.now, code, list(kept))]
+    def greet(earlier: str, request: gr.Request, *kept: Any) -> list[Any]:
+        accepted = request.headers.get("accept-language", "")
+        locale = _first_locale(request.query_params.get("lang"), earlier, accepted)
+        radio = gr.Radio(_choices(accepted), value=locale)
+        if language_of(locale) == DEFAULT_LOCALE and serving.now is built_for:  # as the page already is
+            return [radio, *(gr.skip() for _ in spoken)]
+        return [radio, *say_all(serving.now, locale, list(kept))]
 
     spoken = [head, foot, *tabs, *(component for part in parts for component in part.spoken)]
     kept = [component for part in parts for component in part.kept]
-    language.change(None, language, None, js=_SET_PAGE_LANGUAGE, **HIDDEN)
+    set_language = script("set_language", en=say("title", "en"), es=say("title", "es"))
+    language.change(None, language, None, js=set_language, **HIDDEN)
+    language.input(None, language, None, js=_REMEMBER_LANGUAGE, **HIDDEN)
     language.input(speak, [language, *kept], spoken, show_progress="hidden", **HIDDEN)
-    app.load(None, None, None, js=TAKE_ANY_FILE, **HIDDEN)
-    app.load(greet, kept, [language, *spoken], show_progress="hidden", **HIDDEN).then(
-        None, language, None, js=_SET_PAGE_LANGUAGE, **HIDDEN
-    )
+    app.load(None, None, None, js=script("take_any_file"), **HIDDEN)
+    app.load(
+        greet,
+        [remembered, *kept],
+        [language, *spoken],
+        js=_RECALL_LANGUAGE,
+        show_progress="hidden",
+        **HIDDEN,
+    ).then(None, language, None, js=set_language, **HIDDEN)
+
+
+def _first_locale(asked: str | None, earlier: str, accepted: str) -> Locale:
+    """What the address asks for, else the language chosen on an earlier visit, else what the browser prefers."""
+    for wish in (asked, earlier):
+        if wish and wish[:2] in LANGUAGES:
+            locale = as_locale(wish)
+            return locale if "-" in locale else locale_of(accepted, language_of(locale))
+    return locale_of(accepted)
+
+
+def _choices(accept_language: str) -> list[tuple[str, Locale]]:
+    """Both languages, each as the visitor's region writes it."""
+    return [(name, locale_of(accept_language, language)) for language, name in LANGUAGE_NAMES.items()]

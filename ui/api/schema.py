@@ -1,0 +1,149 @@
+"""The answers of the API as JSON, by docs/api.md."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cxr.errors import RequestError
+from cxr.model.bundle import Bundle
+from cxr.model.decision import shift_prevalence
+from cxr.model.predictor import Prediction
+from cxr.serving.slot import Served
+from cxr.types import CLASSES, PNEUMONIA
+from ui.api.batch import BatchRow
+from ui.api.served_model import metrics, model_name, origin
+from ui.words import say
+
+SCHEMA_VERSION = "1"
+HEADLINE = ("roc_auc", "sensitivity", "specificity")
+"""The figures that the page shows, by their keys in metrics.json."""
+
+
+def check_prevalence(served: Served, prevalence: float | None) -> None:
+    """Raise RequestError unless a probability can be told for this prevalence; None is always fine."""
+    if prevalence is None:
+        return
+    if not 0 < prevalence < 1:  # NaN is neither
+        raise RequestError(
+            "bad_prevalence", "a prevalence between 0 and 1", f"{prevalence:g}", "pass a share, such as 0.2"
+        )
+    if served.predictor.decision.reference_prevalence is None:
+        raise RequestError(
+            "no_reference_prevalence",
+            "a model that tells which prevalence its probability assumes",
+            f"{model_name(served)}, which does not",
+            "pass no prevalence, or serve a bundle",
+        )
+
+
+def prediction_json(
+    served: Served, prediction: Prediction, prevalence: float | None = None
+) -> dict[str, Any]:
+    """The answer of /predict and /explain; `prevalence` must have passed `check_prevalence`.
+
+    With a prevalence it tells the probability for it beside the model's own. The decision stays: it was chosen by
+    sensitivity and specificity, which do not depend on the mix of films.
+    """
+    found = _reading_json(prediction)
+    assumed = served.predictor.decision.reference_prevalence
+    if prevalence is not None and assumed is not None:
+        shifted = shift_prevalence(prediction.probability, assumed, prevalence)
+        found["at_prevalence"] = {"prevalence": prevalence, "probability": shifted}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **found,
+        "model": identity_json(served),
+        "seconds": prediction.seconds,
+    }
+
+
+def row_json(row: BatchRow) -> dict[str, Any]:
+    """One row of the answer of /predict_batch."""
+    empty: dict[str, Any] = {
+        "label": None,
+        "probability": None,
+        "threshold": None,
+        "accepted": False,
+        "warnings": [],
+    }
+    return {
+        "file": row.file,
+        **(_reading_json(row.prediction) if row.prediction else empty),
+        "error": {"code": row.error.code, "message": str(row.error)} if row.error else None,
+    }
+
+
+def batch_json(served: Served, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The answer of /predict_batch."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "n": len(rows),
+        "n_errors": sum(row["error"] is not None for row in rows),
+        "rows": list(rows),
+        "model": identity_json(served),
+    }
+
+
+def _reading_json(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "threshold": prediction.threshold,
+        "accepted": prediction.accepted,
+        "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.warnings],
+    }
+
+
+def identity_json(served: Served) -> dict[str, str]:
+    """Which model answers, and how it came to serve (`cxr.serving.slot.State`)."""
+    identity = served.predictor.identity
+    return {
+        "source": identity.source,
+        "revision": identity.revision,
+        "version": identity.version,
+        "sha256": identity.sha256,
+        "state": served.state,
+    }
+
+
+def model_json(served: Served) -> dict[str, Any]:
+    """The answer of /model_info."""
+    predictor = served.predictor
+    decision, bundle = predictor.decision, predictor.bundle
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "notice": say("notice", "en"),
+        "model": identity_json(served),
+        "name": model_name(served),
+        "classes": list(CLASSES),
+        "positive_class": PNEUMONIA,
+        "input_size": predictor.preprocess.size,
+        "calibrated": bundle is not None,
+        "decision": {
+            "threshold": decision.threshold,
+            "rule": decision.rule,
+            "uncertain_band": list(decision.uncertain_band) if decision.uncertain_band else None,
+            "reference_prevalence": decision.reference_prevalence,
+        },
+        "trained_on": _training_json(bundle),
+        "metrics": _metrics_json(metrics(served)),
+    }
+
+
+def _training_json(bundle: Bundle | None) -> dict[str, Any] | None:
+    if bundle is None:
+        return None
+    training = bundle.description.training
+    kept = ("data", "data_revision", "films", "prevalence", "split_rule")
+    return {"synthetic": origin(bundle) == "phantoms", **{key: training.get(key) for key in kept}}
+
+
+def _metrics_json(loaded: dict[str, Any]) -> dict[str, Any] | None:
+    if not loaded:
+        return None
+    return {
+        "split": loaded["data"]["split"],
+        "n": loaded["n"],
+        "n_normal": loaded["n_normal"],
+        "n_pneumonia": loaded["n_pneumonia"],
+        **{key: loaded[key] for key in HEADLINE},
+    }

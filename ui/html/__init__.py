@@ -1,0 +1,1 @@
+"""What is shown: HTML from templates (Jinja2, autoescape) and the values that go into them. No Gradio here."""

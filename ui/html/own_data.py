@@ -1,0 +1,84 @@
+"""A check on the visitor's own data as HTML: figures, curves, a suggested threshold, and how firm that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from evaluation.operating_point import Explorer, Share, Suggestion
+from evaluation.predictions import ScoredFilm
+from ui.html import about
+from ui.html.render import render
+from ui.words import Locale, percent, say
+
+if TYPE_CHECKING:  # it brings scikit-learn with it
+    from evaluation.own_data import OwnData
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What the page remembers of a check: answers and figures, no pixel."""
+
+    explorer: Explorer
+    rows: Sequence[ScoredFilm]
+    metrics: dict[str, Any]
+    skipped: tuple[str, ...]
+
+
+def remember(found: "OwnData") -> Checked:
+    """What the page needs to say it again, in another language or for another wish; of the files, no name."""
+    rows = tuple(replace(row, file="", patient="") for row in found.rows)
+    return Checked(found.explorer, rows, found.metrics, tuple(found.skipped))
+
+
+def result(checked: Checked, locale: Locale, target: float, prevalence: float) -> Markup:
+    """All of it.
+
+    Args:
+        checked: The answers and their figures.
+        locale: The visitor's.
+        target: The sensitivity that the visitor needs, in (0, 1).
+        prevalence: Of the visitor's setting, in (0, 1).
+    """
+    explorer = checked.explorer
+    point = explorer.at(checked.metrics["threshold"], prevalence)
+    suggestion = explorer.suggest(target)
+    return render(
+        "own_data",
+        locale,
+        checked=checked,
+        prevalence=prevalence,
+        point=point,
+        explored=about.explored(explorer, list(checked.rows), point, locale),
+        found=suggestion,
+        expected=_expected(suggestion, locale),
+        few=_few(suggestion),
+        tiles=about.tiles(explorer.at(suggestion.threshold, prevalence), locale),
+        table=about.figures_table(checked.metrics, locale),
+    )
+
+
+def _expected(suggestion: Suggestion, locale: Locale) -> dict[str, str] | None:
+    """Sensitivity and specificity to expect on other films, where they could be estimated."""
+    new = (suggestion.new_sensitivity, suggestion.new_specificity)
+    if suggestion.reached is None or any(share.ci95 is None for share in new):
+        return None
+    return {
+        name: _with_range(share, locale)
+        for name, share in zip(("sensitivity", "specificity"), new, strict=True)
+    }
+
+
+def _few(suggestion: Suggestion) -> str:
+    """The key of a warning where the suggestion hangs on very few films."""
+    if suggestion.may_miss >= 5 and suggestion.interval:
+        return ""
+    return "suggest.few" if suggestion.may_miss else "suggest.one"
+
+
+def _with_range(share: Share, locale: Locale) -> str:
+    if share.value is None or share.ci95 is None:
+        return "-"
+    low, high = (percent(edge, locale) for edge in share.ci95)
+    return say("range", locale, value=percent(share.value, locale), low=low, high=high)

@@ -1,0 +1,127 @@
+"""The reading as HTML: film with heat map, decision, probability scale, warnings, facts of the model."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from cxr.model.decision import Label
+from cxr.types import PNEUMONIA, UNCERTAIN
+from ui.api.layers import Layers
+from ui.html.reading import Reading, Scale, scale_of
+from ui.html.render import render
+from ui.words import Locale, attribution, number, say
+
+REFUSALS = ("not_frontal_chest", "inverted", "rotated", "blank")
+"""Warning codes for which the input gate refuses an image."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The label of an example beside the decision. kind: right, wrong, uncertain or refused."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class ReadingView:
+    """What the templates show of a reading.
+
+    Attributes:
+        decision: None for a refused image; then `refusals` tells why.
+        scale: The probability with threshold and band, at the stated prevalence.
+        own_probability: The probability at the model's own prevalence.
+        probability_kind: The key of the words that say what kind of probability it is.
+        warnings: Codes of what to mind, reasons of a refusal left out.
+        facts: Rows of (key of words, value); without a value a row is left out.
+    """
+
+    decision: Label | None
+    refused: bool
+    scale: Scale
+    own_probability: float
+    probability_kind: str
+    truth: Truth | None
+    warnings: tuple[str, ...]
+    refusals: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def view_of(reading: Reading, locale: Locale, stated: float | None) -> ReadingView:
+    """What to show of a reading. stated: the visitor's prevalence in (0, 1), if any."""
+    prediction, scale = reading.prediction, scale_of(reading, stated)
+    kind = "probability" if reading.model.calibrated else "probability_bare"
+    return ReadingView(
+        decision=prediction.label,
+        refused=not prediction.accepted,
+        scale=scale,
+        own_probability=prediction.probability,
+        probability_kind=kind if scale.stated is None else "probability_adjusted",
+        truth=truth(reading, locale),
+        warnings=tuple(code for code in prediction.warnings if code not in REFUSALS),
+        refusals=tuple(code for code in prediction.warnings if code in REFUSALS),
+        facts=_facts(reading, locale),
+    )
+
+
+def viewer(layers: Layers, heat: bool = True) -> Markup:
+    """The film, under its heat map unless it was refused; the caption names it for those who cannot see it."""
+    return render("film", "en", layers=layers, heat=heat)
+
+
+def caption(reading: Reading, locale: Locale) -> Markup:
+    """What the heat map means on this film, with its colour scale."""
+    if not reading.prediction.accepted:
+        return render("caption", locale, kind="refused", has_ramp=False)
+    coloured = "evidence" if reading.prediction.label == PNEUMONIA else "outweighed"
+    return render("caption", locale, kind=coloured if reading.heat else "none", has_ramp=reading.heat)
+
+
+def result(reading: Reading | None, locale: Locale, stated: float | None = None, problem: str = "") -> Markup:
+    """The decision, the probability on its scale, warnings and facts; or, with no film yet, what will be here.
+
+    Args:
+        reading: The film's answer.
+        locale: The visitor's.
+        stated: The visitor's prevalence in (0, 1), if any.
+        problem: A line below it, about what the visitor typed.
+    """
+    view = view_of(reading, locale, stated) if reading else None
+    return render("result", locale, view=view, problem=problem)
+
+
+def truth(reading: Reading, locale: Locale) -> Truth | None:
+    """For an example: its label beside the decision, and whether they agree; else None."""
+    if reading.truth is None:
+        return None
+    decision = reading.prediction.label
+    if decision is None:
+        kind = "refused"
+    elif decision == UNCERTAIN:
+        kind = "uncertain"
+    else:
+        kind = "right" if decision == reading.truth else "wrong"
+    words = say(
+        f"truth.{kind}",
+        locale,
+        truth=say(f"decision.{reading.truth}", locale),
+        decision=say(f"decision.{decision or 'REFUSED'}", locale),
+    )
+    return Truth(kind, words)
+
+
+def _facts(reading: Reading, locale: Locale) -> tuple[tuple[str, str], ...]:
+    """Where the answer comes from: time, model, version, revision, weights, and where the model came from."""
+    model = reading.model
+    return (
+        ("source", attribution(reading.source, locale)),
+        ("seconds", _milliseconds(reading.prediction.seconds, locale)),
+        ("model", f"{model.name} {model.version}".strip()),
+        ("revision", model.revision[:12]),
+        ("weights", model.sha256[:12]),
+        ("state", say(f"state.{model.state}", locale) if model.state != "as_asked" else ""),
+    )
+
+
+def _milliseconds(seconds: float, locale: Locale) -> str:
+    return f"{number(seconds * 1000, locale)} ms" if seconds >= 0.001 else "<1 ms"

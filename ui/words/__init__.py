@@ -1,0 +1,40 @@
+"""The words of the page in English and Spanish, and how numbers are written where the visitor lives.
+
+en.json, es.json    the words, by key; checked when this is imported
+table               `say`: the words of a key
+locales             the visitor's locale, numbers and percentages in it
+"""
+
+from ui.words.locales import (
+    DEFAULT_LOCALE,
+    LANGUAGE_NAMES,
+    LANGUAGES,
+    Language,
+    Locale,
+    as_locale,
+    brief_percent,
+    language_of,
+    locale_of,
+    number,
+    percent,
+)
+from ui.words.table import WORDS, attribution, check_words, is_phantom, say
+
+__all__ = [
+    "DEFAULT_LOCALE",
+    "LANGUAGES",
+    "LANGUAGE_NAMES",
+    "WORDS",
+    "Language",
+    "Locale",
+    "as_locale",
+    "attribution",
+    "brief_percent",
+    "check_words",
+    "is_phantom",
+    "language_of",
+    "locale_of",
+    "number",
+    "percent",
+    "say",
+]
