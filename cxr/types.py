@@ -9,7 +9,7 @@ Probabilities float64 (n,) in [0, 1]: P(PNEUMONIA)
 EvidenceMap  float32 (height, width): contribution of each place to the logit; above 0 speaks for PNEUMONIA
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +28,23 @@ PNEUMONIA: Final = "PNEUMONIA"
 UNCERTAIN: Final = "UNCERTAIN"
 CLASSES = (NORMAL, PNEUMONIA)
 """The class order everywhere: index 1, the positive class, is PNEUMONIA."""
+
+Decision = Literal["NORMAL", "PNEUMONIA", "UNCERTAIN"]
+"""What a model says of an image."""
+
+WarningCode = Literal[
+    # What decoding had to do.
+    "colour",
+    "transparency",
+    "rotated_by_exif",
+    "white_is_zero",
+    # The image has fewer pixels than the network reads.
+    "low_resolution",
+    # The input gate: why it refuses, and what it warns of.
+    "blank",
+    "inverted",
+    "rotated",
+    "not_frontal_chest",
+    "unlike_training",
+]
+"""What to mind about an image, each by its stable code. Each has its words in both languages (ui)."""

@@ -7,9 +7,10 @@ import numpy as np
 from sklearn import metrics as sk
 
 from cxr.errors import DataError, UsageError
-from cxr.types import UNCERTAIN, FloatArray, Probabilities
+from cxr.model.predictions import ScoredFilm
+from cxr.types import FloatArray, Probabilities
 from evaluation.calibration import expected_calibration_error
-from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import resampled_figures
 
 FIGURES = {
@@ -32,7 +33,11 @@ FIGURES = {
 
 
 def evaluate(
-    rows: Sequence[ScoredFilm], threshold: float, resamples: int = 2000, seed: int = 0
+    rows: Sequence[ScoredFilm],
+    threshold: float,
+    resamples: int = 2000,
+    seed: int = 0,
+    uncertain_band: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """All figures of scored films at an operating point: PNEUMONIA where probability >= threshold.
 
@@ -52,7 +57,7 @@ def evaluate(
     return {
         "threshold": threshold,
         **_summary(rows, threshold, resamples, seed),
-        "uncertain": _uncertain(rows),
+        "uncertain": _uncertain(rows, threshold, uncertain_band),
         "refused": _refused(rows),
         "subgroups": {
             subtype: _summary(_normals_and(rows, subtype), threshold, resamples, seed)
@@ -132,9 +137,12 @@ def _with_interval(value: float, spread: FloatArray | None) -> dict[str, Any]:
     return {"value": float(value), "ci95": interval}
 
 
-def _uncertain(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
-    decided = [row for row in rows if row.decision != UNCERTAIN]
-    right = sum(row.decision == row.label for row in decided)
+def _uncertain(
+    rows: Sequence[ScoredFilm], threshold: float, band: tuple[float, float] | None
+) -> dict[str, Any]:
+    """Films in the uncertain band, and how often the others are on the right side of the threshold."""
+    decided = [row for row in rows if band is None or not band[0] <= row.probability < band[1]]
+    right = sum((row.probability >= threshold) == row.is_pneumonia for row in decided)
     n = len(rows) - len(decided)
     return {
         "n": n,
@@ -145,7 +153,7 @@ def _uncertain(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
 
 def _refused(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
     """Films that the input gate would not let pass; the figures count them all the same."""
-    n = sum(not row.accepted for row in rows)
+    n = sum(row.answer.refused for row in rows)
     return {"n": n, "share": n / len(rows)}
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr.errors import DataError, UsageError
+from cxr.model.predictions import ScoredFilm
 from cxr.types import CLASSES, FloatArray, Probabilities
-from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import group_weights
 
 Interval = tuple[float, float]

@@ -9,10 +9,11 @@ from cxr.data.films import Film, require_both_classes
 from cxr.data.loading import load_films
 from cxr.data.sources import open_data
 from cxr.errors import DataError
+from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
 from evaluation.metrics import evaluate
 from evaluation.operating_point import Explorer
-from evaluation.predictions import ScoredFilm, score_films
+from evaluation.predictions import score_films
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ def check_own_data(
     loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable=True, progress=False)
     require_both_classes(loaded.films, "the archive, readable")
     rows = score_films(predictor, loaded)
-    metrics = evaluate(rows, predictor.decision.threshold, resamples, seed)
+    decision = predictor.decision
+    metrics = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
     return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped)
 
 

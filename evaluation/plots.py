@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cxr.errors import DataError
+from cxr.model.predictions import ScoredFilm
 from cxr.types import CLASSES, NORMAL, PNEUMONIA, ModelPixels
 from evaluation.calibration import reliability_bins, wilson_interval
 from evaluation.drawing import COLOURS, CURVE, GUIDE, POINT, footer_of, plot, unit_square, with_interval
-from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.predictions import labels_and_probabilities
 from evaluation.sample_grid import draw_sample_grid
 
 History = Sequence[Mapping[str, float]]

@@ -74,7 +74,7 @@ def write_report(
 
     metrics: what metrics.json holds; plots_folder: those of PLOTS that are in it are shown; context:
     "trained_on", what is known of the model's training data, or "", and "worst_errors", mappings with the
-    fields of ScoredFilm, worst first. All text that comes from outside is escaped.
+    fields of Answer, worst first. All text that comes from outside is escaped.
     """
     sections = [
         _model_and_data(metrics, context),
@@ -232,7 +232,9 @@ def _worst_errors(errors: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any
         return _section("Worst errors", "<p>No film is on the wrong side of the threshold.</p>")
     head = _row(["File", "Truth", "P(PNEUMONIA)", "Decision"], "th", (2,))
     rows = "\n".join(
-        _row([row["file"], _truth(row), f"{row['probability']:.4f}", row["decision"]], "td", (2,))
+        _row(
+            [row["file"], _truth(row), f"{row['probability']:.4f}", row["decision"] or "refused"], "td", (2,)
+        )
         for row in errors
     )
     caption = f"The {len(errors):,} most confident of {total:,} errors at the threshold; worst first"
@@ -240,7 +242,7 @@ def _worst_errors(errors: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any
 
 
 def _truth(row: Mapping[str, Any]) -> str:
-    return f"{row['label']} ({row['subtype']})" if row["subtype"] else str(row["label"])
+    return f"{row['truth']} ({row['subtype']})" if row["subtype"] else str(row["truth"])
 
 
 VIEW_NAMES = {

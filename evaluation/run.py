@@ -10,13 +10,14 @@ from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.sources import DataIdentity, FilmSource, open_data
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
+from cxr.model.predictions import ScoredFilm, read_predictions, write_predictions
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from evaluation.audit import audit
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, bare_figures, evaluate
 from evaluation.plots import History, write_plots
-from evaluation.predictions import read_predictions, score_films, worst_errors, write_predictions
+from evaluation.predictions import score_films, worst_errors
 from evaluation.report import write_report
 
 LISTED_ERRORS = 20
@@ -44,7 +45,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         rows = read_predictions(folder / "predictions.csv")
         context = {
             "trained_on": _trained_on(predictor),
-            "worst_errors": [asdict(row) for row in worst_errors(rows, metrics["threshold"], LISTED_ERRORS)],
+            "worst_errors": [_listed(row) for row in worst_errors(rows, metrics["threshold"], LISTED_ERRORS)],
         }
         write_report(folder / "report.html", metrics, folder / "plots", context)
     print(describe(metrics))
@@ -82,7 +83,7 @@ def evaluate_and_write(
             "split": split,
         },
         "decision": predictor.decision.model_dump(mode="json"),
-        **evaluate(rows, predictor.decision.threshold, resamples, seed),
+        **evaluate(rows, predictor.decision.threshold, resamples, seed, predictor.decision.uncertain_band),
         **({"audit": audit} if audit else {}),
     }
     write_predictions(folder / "predictions.csv", rows)
@@ -152,6 +153,10 @@ def describe_bare(figures: Mapping[str, float | None]) -> str:
         name: "undefined" if figures[key] is None else f"{figures[key]:.4f}" for key, name in names.items()
     }
     return "  ".join(f"Test {name}: {value}" for name, value in shown.items())
+
+
+def _listed(row: ScoredFilm) -> dict[str, Any]:
+    return {**asdict(row.answer), "probability": row.probability}
 
 
 def _load(

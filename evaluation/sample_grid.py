@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from cxr.model.predictions import ScoredFilm
 from cxr.types import UNCERTAIN, ModelPixels
 from evaluation.drawing import RIGHT, UNSURE, WRONG, footer_of, plot
-from evaluation.predictions import ScoredFilm, worst_errors
+from evaluation.predictions import worst_errors
 
 COLUMNS, ROWS = 8, 4
 _MAX_ERRORS = 16
@@ -50,12 +51,12 @@ def choose_films(rows: Sequence[ScoredFilm], threshold: float) -> tuple[list[int
 
 def _draw_film(axes: Axes, row: ScoredFilm, pixels: ModelPixels, threshold: float) -> None:
     called_pneumonia = row.probability >= threshold
-    if row.decision == UNCERTAIN:
+    if row.answer.decision == UNCERTAIN:
         sign, colour = "?", UNSURE
     elif called_pneumonia == row.is_pneumonia:
         sign, colour = "✓", RIGHT
     else:
         sign, colour = "✗", WRONG
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
-    title = f"true {row.label}\n{sign} {row.decision} {row.probability:.2f}"
+    title = f"true {row.answer.truth}\n{sign} {row.answer.decision or 'refused'} {row.probability:.2f}"
     axes.set_title(title, fontsize=10, color=colour, fontweight="bold")

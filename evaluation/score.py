@@ -6,13 +6,12 @@ Memory does not grow with the films, but for a hash of each one's name, by which
 import csv
 import glob
 import hashlib
-import io
 import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from tqdm import tqdm
 from cxr.errors import DataError, ImageError, UsageError
 from cxr.files import write_json
 from cxr.imaging.decode import SUFFIXES, GrayImage, decode_file
-from cxr.model.predictor import Prediction, Predictor
+from cxr.model.answer import Answer, Failure
+from cxr.model.answer_csv import COLUMNS, cells_of, csv_header, csv_lines, plain_cell
+from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from cxr.threads import cpu_count
 from evaluation.config import ScoreConfig
@@ -31,26 +32,6 @@ CHUNK = 16
 _MAX_CHUNK_PIXELS = 32_000_000
 """Decoded pixels after which a thread lets the network answer before it goes on, so that memory stays bounded."""
 _DICOM = (".dcm", ".dicom", "")  # scanners write files without a suffix
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A row of the CSV. Text is empty where there is nothing to say.
-
-    file: as reached from --files; probability: calibrated P(PNEUMONIA) in [0, 1]; decision: NORMAL, PNEUMONIA or
-    UNCERTAIN, empty where the image was refused; accepted: true or false; warnings: codes, with ";" between them;
-    error: why the file cannot be read.
-    """
-
-    file: str
-    probability: str = ""
-    decision: str = ""
-    accepted: str = ""
-    warnings: str = ""
-    error: str = ""
-
-
-COLUMNS = tuple(field.name for field in fields(Answer))
 
 
 def score(config: ScoreConfig) -> Counter[str]:
@@ -138,7 +119,9 @@ def _answer_chunk(predictor: Predictor, paths: Iterable[Path]) -> list[Answer]:
 
     def answer_films() -> None:
         predictions = predictor.predict_many(list(films.values()))
-        answers.update((name, _answer(name, found)) for name, found in zip(films, predictions, strict=True))
+        answers.update(
+            (name, replace(found, file=name)) for name, found in zip(films, predictions, strict=True)
+        )
         films.clear()
 
     names = []
@@ -148,27 +131,17 @@ def _answer_chunk(predictor: Predictor, paths: Iterable[Path]) -> list[Answer]:
         try:
             films[name] = decode_file(path)
         except ImageError as error:
-            answers[name] = Answer(name, error=_one_line(str(error)))
+            answers[name] = Answer(name, error=Failure(error.code, str(error)))
         if sum(film.width * film.height for film in films.values()) > _MAX_CHUNK_PIXELS:
             answer_films()
     answer_films()
     return [answers[name] for name in names]
 
 
-def _answer(name: str, prediction: Prediction) -> Answer:
-    return Answer(
-        name,
-        repr(prediction.probability),
-        prediction.label or "",
-        "true" if prediction.accepted else "false",
-        ";".join(prediction.warnings),
-    )
-
-
 def _outcome(answer: Answer) -> str:
     if answer.error:
         return "unreadable"
-    return answer.decision if answer.accepted == "true" else "refused"
+    return answer.decision or "refused"
 
 
 # --- The CSV
@@ -192,7 +165,7 @@ class Answers:
         # Unbuffered, in append mode: what a call has written is the operating system's, even if we are killed.
         self._stream = path.open("ab", buffering=0)
         if not self._stream.tell():
-            self._write(COLUMNS)
+            self._write(csv_header())
 
     def __enter__(self) -> "Answers":
         return self
@@ -209,12 +182,10 @@ class Answers:
 
     def append(self, rows: Iterable[Answer]) -> None:
         """Add rows to the file's end."""
-        self._write(*map(astuple, rows))
+        self._write(csv_lines(map(cells_of, rows)))
 
-    def _write(self, *rows: Iterable[str]) -> None:
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows(rows)
-        left = memoryview(stream.getvalue().encode())
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
         while left:
             left = left[self._stream.write(left) :]
 
@@ -223,7 +194,7 @@ class Answers:
         if not path.is_file():
             return
         _drop_torn_line(path)
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             try:
                 reader = csv.reader(stream, strict=True)
                 header = next(reader, list(COLUMNS))
@@ -232,7 +203,7 @@ class Answers:
                 for row in reader:
                     if len(row) != len(COLUMNS):
                         raise _no_answers(path, f"{len(row)} cells in line {reader.line_num}")
-                    self._known.add(_key(row[0]))
+                    self._known.add(_key(plain_cell(row[0])))
             except (csv.Error, UnicodeDecodeError) as error:
                 raise _no_answers(path, str(error)) from error
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,11 @@ from PIL import Image
 from cxr.files import write_json
 from cxr.imaging.decode import GrayImage
 from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.answer import Answer
 from cxr.model.backend import Outputs
 from cxr.model.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
 from cxr.model.decision import DecisionSpec
-from cxr.model.predictor import Explanation, ModelIdentity, Prediction, Predictor
+from cxr.model.predictor import Explanation, ModelIdentity, Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
@@ -50,19 +50,19 @@ class BrightnessBackend:
 class FakePredictor(Predictor):
     """Refuses films that are black all over, as an input gate does."""
 
-    def predict_many(self, images: Sequence[GrayImage]) -> list[Prediction]:
+    def predict_many(self, images: Sequence[GrayImage]) -> list[Answer]:
         found = super().predict_many(images)
-        return [_gated(prediction, image) for prediction, image in zip(found, images, strict=True)]
+        return [_gated(answer, image) for answer, image in zip(found, images, strict=True)]
 
     def explain(self, image: GrayImage) -> Explanation:
         found = super().explain(image)
-        return Explanation(_gated(found.prediction, image), found.evidence)
+        return Explanation(_gated(found.answer, image), found.evidence)
 
 
-def _gated(prediction: Prediction, image: GrayImage) -> Prediction:
+def _gated(answer: Answer, image: GrayImage) -> Answer:
     if image.pixels.any():
-        return prediction
-    return replace(prediction, label=None, accepted=False, warnings=(*prediction.warnings, "blank"))
+        return answer
+    return Answer(scope="refused", warnings=(*answer.warnings, "blank"))
 
 
 def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:

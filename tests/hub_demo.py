@@ -101,7 +101,7 @@ def _compare(bundle: Path, address: str) -> None:
         here = predictor.predict(decode_file(film)).probability
         print(
             f"{row['truth']:<10} {row['file']:<36} app {answer['probability']:.6f}, trainer {here:.6f}, "
-            f"{answer['label']}"
+            f"{answer['decision']}"
         )
         if abs(answer["probability"] - here) > 1e-6:
             raise BundleError("the same probability to 1e-6", "others", "this is a fault of the project")

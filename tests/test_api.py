@@ -29,11 +29,11 @@ from PIL import Image
 
 from cxr.errors import ImageRule, RequestRule
 from cxr.imaging.decode import decode_file, from_array
+from cxr.model.answer_csv import COLUMNS
 from cxr.model.decision import shift_prevalence
 from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
-from ui.api.batch import COLUMNS
 from ui.api.schema import identity_json
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -82,7 +82,7 @@ def run(command: list[str], folder: Path) -> str:
 
 def expected(predictor: Predictor, path: Path) -> tuple[str | None, float]:
     found = predictor.predict(decode_file(path))
-    return found.label, found.probability
+    return found.decision, found.probability
 
 
 def test_the_python_snippet(server: str, predictor: Predictor, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_curl_snippet(server: str, predictor: Predictor, tmp_path: Path) -> 
     said = run(["bash", "-c", snippet("bash", server)], tmp_path)
     assert "event: complete" in said
     answer = json.loads(said.partition("data: ")[2])[0]
-    assert (answer["label"], answer["probability"]) == expected(predictor, tmp_path / "film.png")
+    assert (answer["decision"], answer["probability"]) == expected(predictor, tmp_path / "film.png")
 
 
 def test_the_javascript_snippet(server: str, predictor: Predictor, tmp_path: Path) -> None:
@@ -172,13 +172,13 @@ def test_a_batch_gives_rows_and_a_csv_file(client: Client, predictor: Predictor,
         for given in (paths, [archive])
     ]
     for table, file in answers:
-        assert (table["schema_version"], table["n"], table["n_errors"]) == ("1", 4, 1)
+        assert (table["schema_version"], table["n"], table["n_errors"]) == ("2", 4, 1)
         assert [row["file"] for row in table["rows"]] == [path.name for path in paths]
         assert table["rows"][1]["error"]["code"] == "not_an_image"
         for row, path in zip(table["rows"], paths, strict=True):
             if row["error"] is None:
-                assert (row["label"], row["probability"]) == expected(predictor, path)
-        with Path(file).open(encoding="utf-8", newline="") as lines:
+                assert (row["decision"], row["probability"]) == expected(predictor, path)
+        with Path(file).open(encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines))
         assert list(rows[0]) == list(COLUMNS)
         assert [row["file"] for row in rows] == [path.name for path in paths]
@@ -243,7 +243,7 @@ def test_an_agent_finds_four_tools_and_can_use_each(
         assert all("description" in given for given in tool.inputSchema["properties"].values())
     assert not any(seen[name].isError for name in TOOLS)
     answer = json.loads(seen["classify_chest_xray"].content[0].text)
-    assert (answer["label"], answer["probability"]) == expected(predictor, film)
+    assert (answer["decision"], answer["probability"]) == expected(predictor, film)
     assert answer["at_prevalence"]["prevalence"] == 0.1
     assert [content.type for content in seen["explain_chest_xray"].content][:2] == ["text", "image"]
     assert json.loads(seen["classify_many_chest_xrays"].content[0].text)["n_errors"] == 0

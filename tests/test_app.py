@@ -78,7 +78,7 @@ def test_predict_gives_the_predictors_answer_for_every_kind_of_file(
         answer = client.predict(handle_file(path), api_name="/predict")
         expected = predictor.predict(decode_file(path))
         assert answer["probability"] == pytest.approx(expected.probability, abs=1e-6), kind
-        assert answer["label"] == expected.label, kind
+        assert answer["decision"] == expected.decision, kind
     # Not the saturated near-white that an 8-bit reading of a 16-bit file gives.
     deep, shallow = (
         client.predict(handle_file(tmp_path / name), api_name="/predict") for name in ("deep.png", "film.png")
@@ -90,19 +90,19 @@ def test_predict_answers_by_the_schema(client: Client, predictor: Predictor, tmp
     answer = client.predict(handle_file(phantom_file(tmp_path / "film.png")), api_name="/predict")
     assert list(answer) == [
         "schema_version",
-        "label",
+        "decision",
         "probability",
         "threshold",
-        "accepted",
+        "scope",
         "warnings",
         "model",
         "seconds",
     ]
-    assert answer["schema_version"] == "1"
-    assert answer["label"] in ("NORMAL", "PNEUMONIA", "UNCERTAIN")
+    assert answer["schema_version"] == "2"
+    assert answer["decision"] in ("NORMAL", "PNEUMONIA", "UNCERTAIN")
     assert 0 <= answer["probability"] <= 1
     assert answer["threshold"] == predictor.decision.threshold
-    assert answer["accepted"] is True
+    assert answer["scope"] == "familiar"
     assert answer["warnings"] == []
     assert set(answer["model"]) == MODEL_KEYS
     assert answer["model"]["sha256"] == predictor.identity.sha256

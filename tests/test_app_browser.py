@@ -15,12 +15,13 @@ from fake_model import fake_predictor, phantom_file, served
 from PIL import Image
 
 from cxr.imaging.decode import decode_file
+from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
-from cxr.model.predictor import Prediction, Predictor
+from cxr.model.predictions import read_predictions
+from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
 from evaluation.operating_point import Explorer
-from evaluation.predictions import read_predictions
 from ui.api.served_model import Example
 from ui.html.reading import reading_of
 from ui.html.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
@@ -123,7 +124,7 @@ def visit(browser: Any, server: str) -> Iterator[Any]:
 
 def expected(predictor: Predictor, path: Path) -> tuple[str, str]:
     prediction = predictor.predict(decode_file(path))
-    return say(f"decision.{prediction.label}", "en"), percent(prediction.probability, "en")
+    return say(f"decision.{prediction.decision}", "en"), percent(prediction.probability, "en")
 
 
 def test_a_film_is_read_as_soon_as_it_is_there(visit: Any, predictor: Predictor, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_an_example_is_read_with_a_click_and_tells_its_label(
     assert "synthetic phantom" in seen.page.locator("#gallery .caption-label").nth(1).inner_text()
     seen.page.locator("#gallery button.thumbnail-item").nth(1).click()
     seen.says(PROBABILITY, expected(predictor, example)[1])
-    label = predictor.predict(decode_file(example)).label
+    label = predictor.predict(decode_file(example)).decision
     kind = {"PNEUMONIA": "right", "UNCERTAIN": "uncertain"}.get(str(label), "wrong")
     told = say(f"truth.{kind}", "en", truth="PNEUMONIA", decision=say(f"decision.{label}", "en"))
     seen.says(".truth", told)
@@ -251,7 +252,7 @@ def test_a_prevalence_moves_the_figure_and_not_the_decision(
     box.fill("2.5")
     seen.says(PROBABILITY, percent(shift_prevalence(found.probability, 0.5, 0.025), "en"))
     assert "Adjusted to a prevalence of 2.5%" in seen.page.locator(".adjusted").inner_text()
-    seen.says(DECISION, say(f"decision.{found.label}", "en"))
+    seen.says(DECISION, say(f"decision.{found.decision}", "en"))
     box.fill("many")
     seen.page.locator(".told").get_by_text("received many").wait_for()
     seen.says(PROBABILITY, percent(found.probability, "en"))
@@ -299,8 +300,8 @@ def test_a_report_with_every_warning_is_one_page_too(
         "low_resolution",
     )
     example = Example(tmp_path, "NORMAL", "held-out film of chest_xray")
-    prediction = Prediction("UNCERTAIN", 0.6, 0.61, True, notes, 0.01)
-    shown = reading_of(Served(predictor, "cached"), prediction, heat=True, example=example)
+    answer = Answer(decision="UNCERTAIN", probability=0.6, scope="unfamiliar", warnings=notes)
+    shown = reading_of(Served(predictor, "cached"), answer, 0.01, heat=True, example=example)
     square = phantom_file(tmp_path / "film.png").as_uri()
     sheet = report(shown, language, 0.05, 0.6)
     for place, value in ((FILM_PLACE, square), (HEAT_PLACE, square), (RATIO_PLACE, "1")):

@@ -12,9 +12,10 @@ from PIL import Image
 
 from cxr.errors import RequestError
 from cxr.imaging.decode import decode_file, from_array
+from cxr.model.answer_csv import COLUMNS, answers_csv, plain_cell
 from cxr.model.predictor import Predictor
 from ui.api import batch
-from ui.api.batch import COLUMNS, Batch, BatchRow, csv_table
+from ui.api.batch import Batch, BatchRow
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,11 @@ def test_each_film_gets_its_own_answer_in_order(tmp_path: Path, predictor: Predi
     """More films than go into one batch of the network."""
     levels = [60 + (37 * index) % 100 for index in range(40)]
     rows = rows_of([level(tmp_path / f"{index}.png", value) for index, value in enumerate(levels)], predictor)
-    assert [row.file for row in rows] == [f"{index}.png" for index in range(40)]
+    assert [row.answer.file for row in rows] == [f"{index}.png" for index in range(40)]
     for row, value in zip(rows, levels, strict=True):
         alone = predictor.predict(from_array(np.full((64, 64), value, np.uint8)))
-        assert row.probability == pytest.approx(alone.probability, abs=1e-12)
-        assert row.label == alone.label
+        assert row.answer.probability == pytest.approx(alone.probability, abs=1e-12)
+        assert row.answer.decision == alone.decision
 
 
 def test_a_bad_file_is_one_row_with_its_reason(tmp_path: Path, predictor: Predictor) -> None:
@@ -59,18 +60,23 @@ def test_a_bad_file_is_one_row_with_its_reason(tmp_path: Path, predictor: Predic
     empty.write_bytes(b"")
     films = [phantom_file(tmp_path / "a.png"), words, empty, phantom_file(tmp_path / "b.png", seed=2)]
     rows = rows_of(films, predictor)
-    assert [row.error.code if row.error else "" for row in rows] == ["", "not_an_image", "empty_file", ""]
+    assert [row.answer.error.code if row.answer.error else "" for row in rows] == [
+        "",
+        "not_an_image",
+        "empty_file",
+        "",
+    ]
     for row, path in ((rows[0], films[0]), (rows[3], films[3])):
-        assert row.prediction is not None
-        assert row.probability == predictor.predict(decode_file(path)).probability
-    assert rows[1].label is rows[1].probability is rows[1].film is None
-    assert not rows[1].accepted
-    assert str(tmp_path) not in str(rows[1].error)
+        assert row.answer.answered
+        assert row.answer.probability == predictor.predict(decode_file(path)).probability
+    assert rows[1].answer.decision is rows[1].answer.probability is rows[1].film is None
+    assert not rows[1].answer.answered
+    assert str(tmp_path) not in rows[1].answer.error.message
 
 
 def test_only_bad_files_is_no_error(tmp_path: Path, predictor: Predictor) -> None:
     (tmp_path / "words.png").write_text("words")
-    assert [bool(row.error) for row in rows_of([tmp_path / "words.png"], predictor)] == [True]
+    assert [bool(row.answer.error) for row in rows_of([tmp_path / "words.png"], predictor)] == [True]
 
 
 def test_an_archive_gives_the_same_answers_as_its_files(tmp_path: Path, predictor: Predictor) -> None:
@@ -79,10 +85,10 @@ def test_an_archive_gives_the_same_answers_as_its_files(tmp_path: Path, predicto
     inside |= {"__MACOSX/._0.png": b"clutter", ".DS_Store": b"clutter", "notes/read me.txt": b"words"}
     rows = rows_of([zipped(tmp_path / "films.zip", inside)], predictor)
     plain = rows_of(films, predictor)
-    assert [row.file for row in rows] == ["0.png", "1.png", "2.png", "3.png", "4.png", "read me.txt"]
-    assert [row.probability for row in rows[:5]] == [row.probability for row in plain]
-    assert rows[5].error is not None
-    assert rows[5].error.code == "not_an_image"
+    assert [row.answer.file for row in rows] == ["0.png", "1.png", "2.png", "3.png", "4.png", "read me.txt"]
+    assert [row.answer.probability for row in rows[:5]] == [row.answer.probability for row in plain]
+    assert rows[5].answer.error is not None
+    assert rows[5].answer.error.code == "not_an_image"
 
 
 def test_a_film_damaged_inside_an_archive_is_one_row(tmp_path: Path, predictor: Predictor) -> None:
@@ -92,10 +98,10 @@ def test_a_film_damaged_inside_an_archive_is_one_row(tmp_path: Path, predictor: 
     damaged[damaged.index(b"one.png") + 600] ^= 0xFF
     path.write_bytes(damaged)
     first, second = rows_of([path], predictor)
-    assert first.error is not None
-    assert first.error.code == "damaged_image"
-    assert "people" not in str(first.error)
-    assert second.label is not None
+    assert first.answer.error is not None
+    assert first.answer.error.code == "damaged_image"
+    assert "people" not in first.answer.error.message
+    assert second.answer.decision is not None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_only_a_few_films_are_decoded_ahead(tmp_path: Path, predictor: Predictor
         for path in films[100:]:
             path.unlink()
         rest = list(rows)
-    assert [row.error.code for row in rest[99:] if row.error] == ["unreadable_file"] * 100
+    assert [row.answer.error.code for row in rest[99:] if row.answer.error] == ["unreadable_file"] * 100
 
 
 def test_a_caller_may_stop_early(tmp_path: Path, predictor: Predictor) -> None:
@@ -160,19 +166,22 @@ def test_the_table_is_csv_and_no_cell_is_a_formula(tmp_path: Path, predictor: Pr
     rows = rows_of(
         [zipped(tmp_path / "films.zip", {**dict.fromkeys(names, content), "x.png": b"x"})], predictor
     )
-    table = list(csv.DictReader(io.StringIO(csv_table([row.cells() for row in rows]))))
+    written = answers_csv([row.answer for row in rows])
+    assert written.startswith(b"\xef\xbb\xbffile,"), "by its mark Excel takes the file for UTF-8"
+    table = list(csv.DictReader(io.StringIO(written.decode("utf-8-sig"))))
     assert list(table[0]) == list(COLUMNS)
     assert [line["file"] for line in table[:4]] == [f"'{name}" for name in names[:4]]
     assert table[4]["file"] == 'a,"b".png'
     assert table[5]["file"] == "'\t=1.png"
     assert table[6]["file"] == "línea.png"
+    assert [plain_cell(line["file"]) for line in table[:7]] == names
     assert not any(cell[:1] in "=+-@" for line in table for cell in line.values() if cell)
-    assert float(table[0]["probability"]) == pytest.approx(rows[0].probability, abs=1e-6)
-    assert table[0]["label"] == rows[0].label
+    assert float(table[0]["probability"]) == pytest.approx(rows[0].answer.probability, abs=1e-6)
+    assert table[0]["decision"] == rows[0].answer.decision
+    error = rows[7].answer.error
+    assert error is not None
     assert table[7] == {
         **dict.fromkeys(COLUMNS, ""),
         "file": "x.png",
-        "accepted": "false",
-        "error_code": "not_an_image",
-        "error": str(rows[7].error),
+        "error": f"not_an_image: {error.message}",
     }

@@ -36,11 +36,11 @@ def test_temperature_and_bias():
     ],
 )
 def test_label_with_band(probability, label):
-    assert spec(uncertain_band=(0.4, 0.6)).label(probability) == label
+    assert spec(uncertain_band=(0.4, 0.6)).decide(probability) == label
 
 
 def test_label_without_band_is_pneumonia_from_the_threshold_on():
-    assert [spec().label(p) for p in (0.4999, 0.5)] == ["NORMAL", "PNEUMONIA"]
+    assert [spec().decide(p) for p in (0.4999, 0.5)] == ["NORMAL", "PNEUMONIA"]
 
 
 @pytest.mark.parametrize(

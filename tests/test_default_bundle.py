@@ -10,9 +10,9 @@ import pytest
 from cxr.data.sources import open_data
 from cxr.files import sha256_of_file
 from cxr.model.bundle import load_bundle
+from cxr.model.predictions import read_predictions
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
-from evaluation.predictions import read_predictions
 from evaluation.run import run
 from trainer.card import interval, show
 from trainer.readme import BEGIN, BEGIN_SPEEDS, END, END_SPEEDS, SPEEDS, WORDS, between, speeds, table
@@ -154,9 +154,9 @@ def test_gate_lets_films_pass_and_refuses_what_is_none(metrics):
     for picture in pictures:
         gray = picture.mean(axis=2).astype(np.uint8) if picture.ndim == 3 else picture
         answer = predictor.predict(from_array(gray))
-        assert (answer.accepted, answer.label) == (False, None)
+        assert (answer.scope, answer.decision, answer.probability) == ("refused", None, None)
     for path in (FOLDER / "examples").glob("*.jpeg"):
         film = decode_file(path).pixels
-        assert predictor.predict(from_array(film)).accepted
+        assert predictor.predict(from_array(film)).answered
         assert "inverted" in predictor.predict(from_array(255 - film)).warnings
         assert "rotated" in predictor.predict(from_array(np.ascontiguousarray(film[::-1, ::-1]))).warnings

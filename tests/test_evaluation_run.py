@@ -23,13 +23,13 @@ from cxr.imaging.decode import decode
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.backend import Outputs
 from cxr.model.decision import DecisionSpec
+from cxr.model.predictions import read_predictions
 from cxr.model.predictor import ModelIdentity, Predictor
 from cxr.serving.local import load_model
 from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
-from evaluation.predictions import read_predictions
 from evaluation.run import evaluate_and_write, run
 
 SPEC = PreprocessSpec(size=32, resample="box")
@@ -157,7 +157,9 @@ def test_a_run_writes_the_whole_folder_and_prints_the_figures(finished: Finished
 
 
 def test_every_figure_can_be_computed_again_from_the_predictions(finished: Finished) -> None:
-    again = evaluate(read_predictions(finished.out / "predictions.csv"), finished.metrics["threshold"], 50, 3)
+    metrics = finished.metrics
+    band = metrics["decision"]["uncertain_band"]
+    again = evaluate(read_predictions(finished.out / "predictions.csv"), metrics["threshold"], 50, 3, band)
     assert {key: finished.metrics[key] for key in again} == again
 
 
@@ -171,7 +173,7 @@ def test_evaluation_sees_the_apps_own_answers(finished: Finished) -> None:
     for row in read_predictions(finished.out / "predictions.csv"):
         answer = brightness_predictor().predict(decode((finished.data / row.file).read_bytes(), row.file))
         assert row.probability == pytest.approx(answer.probability, abs=1e-12)
-        assert row.decision == answer.label
+        assert row.answer.decision == answer.decision
 
 
 def test_phantoms_are_evaluated_and_named(data: Path, tmp_path: Path) -> None:

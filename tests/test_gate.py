@@ -138,7 +138,7 @@ def test_archive_of_other_arrays_is_one_clear_error(tmp_path):
         load_gate(tmp_path / "gate.npz")
 
 
-def test_refused_film_has_no_label_and_keeps_its_probability(gate):
+def test_refused_film_has_neither_decision_nor_probability(gate):
     from cxr.model.decision import DecisionSpec
     from cxr.model.predictor import ModelIdentity, Predictor
 
@@ -151,9 +151,9 @@ def test_refused_film_has_no_label_and_keeps_its_probability(gate):
     good, turned = predictor.predict_many(
         [from_array(film), from_array(np.ascontiguousarray(film[::-1, ::-1]))]
     )
-    assert (good.accepted, good.label) == (True, "PNEUMONIA")
-    assert (turned.accepted, turned.label) == (False, None)
-    assert "rotated" in turned.warnings and turned.probability == good.probability
+    assert (good.scope, good.decision) == ("familiar", "PNEUMONIA")
+    assert (turned.scope, turned.decision, turned.probability) == ("refused", None, None)
+    assert "rotated" in turned.warnings
 
 
 def test_film_smaller_than_the_input_is_warned_of(gate):

@@ -14,29 +14,25 @@ from cxr.data.films import Film
 from cxr.data.loading import LoadedFilms
 from cxr.errors import BundleError, DataError, UsageError
 from cxr.imaging.preprocess import PreprocessSpec
+from cxr.model.answer import Answer
 from cxr.model.backend import Outputs
-from cxr.model.decision import DecisionSpec, Label
+from cxr.model.decision import DecisionSpec
+from cxr.model.predictions import ScoredFilm, read_predictions, write_predictions
 from cxr.model.predictor import ModelIdentity, Predictor
-from cxr.types import EvidenceMap, InputBatch
+from cxr.types import Decision, EvidenceMap, InputBatch
 from evaluation.calibration import expected_calibration_error, reliability_bins, wilson_interval
 from evaluation.metrics import FIGURES, bare_figures, evaluate
-from evaluation.predictions import (
-    ScoredFilm,
-    labels_and_probabilities,
-    read_predictions,
-    score_films,
-    worst_errors,
-    write_predictions,
-)
+from evaluation.predictions import labels_and_probabilities, score_films, worst_errors
 from evaluation.resampling import group_weights, resampled_figures, weighted_figures
+from tests.scored_films import scored_film
 
 THRESHOLD = 0.45
 
 
 def film(index: int, pneumonia: bool, probability: float, patient: str = "", subtype: str = "") -> ScoredFilm:
-    decision: Label = "PNEUMONIA" if probability >= THRESHOLD else "NORMAL"
+    decision: Decision = "PNEUMONIA" if probability >= THRESHOLD else "NORMAL"
     label = "PNEUMONIA" if pneumonia else "NORMAL"
-    return ScoredFilm(f"test/{index}.jpeg", patient or f"p{index}", label, subtype, probability, decision)
+    return scored_film(f"test/{index}.jpeg", patient or f"p{index}", label, subtype, probability, decision)
 
 
 def random_films(n: int, seed: int = 0, per_patient: int = 2, digits: int = 2) -> list[ScoredFilm]:
@@ -159,18 +155,26 @@ def test_subgroups_set_all_normals_against_one_subtype() -> None:
     viral = [row for row in rows if not row.is_pneumonia or row.subtype == "viral"]
     alone = evaluate(viral, THRESHOLD, resamples=50)
     assert result["subgroups"]["viral"] == {key: alone[key] for key in result["subgroups"]["viral"]}
-    assert evaluate([replace(row, subtype="") for row in rows], THRESHOLD, resamples=0)["subgroups"] == {}
+    bare = [replace(row, answer=replace(row.answer, subtype="")) for row in rows]
+    assert evaluate(bare, THRESHOLD, resamples=0)["subgroups"] == {}
 
 
 def test_uncertain_films_are_counted_apart_and_the_figures_ignore_the_band() -> None:
     rows = random_films(50)
-    unsure = [replace(row, decision="UNCERTAIN") if i < 10 else row for i, row in enumerate(rows)]
-    found = evaluate(unsure, THRESHOLD, resamples=0)
-    right = [row.decision == row.label for row in rows[10:]]
-    assert found["uncertain"] == {"n": 10, "share": 0.2, "accuracy_of_the_rest": sum(right) / 40}
-    assert figures(unsure, resamples=0) == figures(rows, resamples=0)
-    none_left = [replace(row, decision="UNCERTAIN") for row in rows]
-    assert evaluate(none_left, THRESHOLD, resamples=0)["uncertain"]["accuracy_of_the_rest"] is None
+    low, high = sorted(row.probability for row in rows)[17:28:10]
+    found = evaluate(rows, THRESHOLD, resamples=0, uncertain_band=(low, high))
+    rest = [row for row in rows if not low <= row.probability < high]
+    right = [row.answer.decision == row.answer.truth for row in rest]
+    n = 50 - len(rest)
+    assert n > 0
+    assert found["uncertain"] == {
+        "n": n,
+        "share": n / 50,
+        "accuracy_of_the_rest": sum(right) / len(rest),
+    }
+    assert {name: found[name]["value"] for name in FIGURES} == figures(rows, resamples=0)
+    none_left = evaluate(rows, THRESHOLD, resamples=0, uncertain_band=(0.0, 1.0))
+    assert none_left["uncertain"]["accuracy_of_the_rest"] is None
 
 
 def test_bare_figures_follow_keras_at_one_half() -> None:
@@ -277,8 +281,12 @@ def test_auc_interval_lies_near_delongs() -> None:
 
 def test_copies_in_one_group_widen_the_interval_as_far_as_they_add_nothing() -> None:
     once = random_films(150, seed=9, per_patient=1)
-    copies = [replace(row, file=f"{k}{row.file}") for row in once for k in range(4)]
-    separate = [replace(row, patient=f"{k}{row.patient}") for k, row in enumerate(copies)]
+    copies = [
+        replace(row, answer=replace(row.answer, file=f"{k}{row.file}")) for row in once for k in range(4)
+    ]
+    separate = [
+        replace(row, answer=replace(row.answer, patient=f"{k}{row.patient}")) for k, row in enumerate(copies)
+    ]
 
     def width(rows: list[ScoredFilm]) -> float:
         low, high = evaluate(rows, THRESHOLD, resamples=600)["roc_auc"]["ci95"]
@@ -339,11 +347,11 @@ def loaded_films(n: int) -> LoadedFilms:
 
 def test_films_are_scored_by_the_predictors_own_calibration_and_decision() -> None:
     rows = score_films(predictor_with([-4.0, 0.1, 4.0]), loaded_films(3))
-    assert [row.decision for row in rows] == ["NORMAL", "UNCERTAIN", "PNEUMONIA"]
+    assert [row.answer.decision for row in rows] == ["NORMAL", "UNCERTAIN", "PNEUMONIA"]
     assert [row.probability for row in rows] == pytest.approx(
         [1 / (1 + math.exp(-x / 2)) for x in (-4, 0.1, 4)]
     )
-    assert rows[0] == ScoredFilm(
+    assert rows[0] == scored_film(
         "test/PNEUMONIA/0.png", "p0", "PNEUMONIA", "viral", rows[0].probability, "NORMAL"
     )
     assert score_films(predictor_with([]), loaded_films(0)) == []
@@ -356,8 +364,9 @@ def test_a_network_that_gives_no_number_is_no_normal_film() -> None:
 
 def test_predictions_come_back_exactly(tmp_path: Path) -> None:
     rows = random_films(40, digits=17)
-    odd = replace(rows[0], file='odd, "name"\nin two lines é.jpeg', probability=5e-324)
-    rows = [odd, replace(rows[1], probability=1 / 3), *rows[2:]]
+    odd = scored_film('=odd, "name" é.jpeg', "'-p", "PNEUMONIA", "", 5e-324, "NORMAL")
+    refused = ScoredFilm(Answer("r", "p", "NORMAL", scope="refused", warnings=("blank",)), 1 / 3)
+    rows = [odd, refused, *rows[2:]]
     write_predictions(tmp_path / "predictions.csv", rows)
     assert read_predictions(tmp_path / "predictions.csv") == rows
     assert evaluate(read_predictions(tmp_path / "predictions.csv"), 0.5, 20) == evaluate(rows, 0.5, 20)
@@ -366,22 +375,22 @@ def test_predictions_come_back_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "an empty file"),
-        (b"file,label\n", "received file,label"),
-        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,0.5\n", "6 cells in line 2"),
-        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,0.5,NORMAL,x\n", "6 cells in line 2"),
+        (b"", r"\(none\)"),
+        (b"file,label\n", "the columns file,label"),
+        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,0.5\n", "Line 2 .* cells"),
+        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,0.5,NORMAL,x\n", "Line 2 .* cells"),
         (
             b"file,patient,label,subtype,probability,decision\na,b,normal,,0.5,NORMAL\n",
-            "label NORMAL or PNEUMONIA",
+            "truth.*'NORMAL' or 'PNEUMONIA'",
         ),
         (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,0.5,YES\n", "decision"),
-        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,nan,NORMAL\n", "received 'nan'"),
+        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,nan,NORMAL\n", "finite"),
         (
             b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,1.5,NORMAL\n",
-            "from 0 to 1 in line 2",
+            "Line 2.*less than or equal to 1",
         ),
-        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,high,NORMAL\n", "received 'high'"),
-        (b'file,patient,label,subtype,probability,decision\n"a"b,b,NORMAL,,0.5,NORMAL\n', "in CSV"),
+        (b"file,patient,label,subtype,probability,decision\na,b,NORMAL,,high,NORMAL\n", "a valid number"),
+        (b'file,patient,label,subtype,probability,decision\n"a"b,b,NORMAL,,0.5,NORMAL\n', "not valid CSV"),
         (b"\xff\xfe\x00", "not UTF-8"),
     ],
 )
@@ -393,7 +402,7 @@ def test_another_file_is_told_apart(tmp_path: Path, content: bytes, told: str) -
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.csv \(No such file"):
+    with pytest.raises(DataError, match=r"none\.csv cannot be read: No such file"):
         read_predictions(tmp_path / "none.csv")
 
 

@@ -9,9 +9,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.errors import DataError, UsageError
+from cxr.model.predictions import ScoredFilm
 from evaluation.metrics import evaluate
 from evaluation.operating_point import Explorer, predictive_values
-from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.predictions import labels_and_probabilities
+from tests.scored_films import scored_film
 
 
 def films(n: int = 200, seed: int = 0, films_a_patient: int = 2) -> list[ScoredFilm]:
@@ -20,7 +22,7 @@ def films(n: int = 200, seed: int = 0, films_a_patient: int = 2) -> list[ScoredF
     ill = rng.random(n) < 0.6
     scores = np.round(1 / (1 + np.exp(-(rng.normal(0, 1.5, n) + 2.0 * ill - 1))), 2)
     return [
-        ScoredFilm(
+        scored_film(
             f"{i}.png",
             f"p{i // films_a_patient}",
             "PNEUMONIA" if ill[i] else "NORMAL",

@@ -18,9 +18,11 @@ from PIL import Image
 
 import app
 from cxr.imaging.decode import decode_file, from_array
-from cxr.model.decision import Label, shift_prevalence
-from cxr.model.predictor import Prediction, Predictor
+from cxr.model.answer import Answer
+from cxr.model.decision import shift_prevalence
+from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
+from cxr.types import Decision
 from evaluation.operating_point import Explorer
 from ui import words as text
 from ui.api.batch import Batch
@@ -41,11 +43,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 
 def reading(
-    served: Served, label: Label | None = "PNEUMONIA", notes: Sequence[str] = (), **changes: Any
+    served: Served, label: Decision | None = "PNEUMONIA", notes: Sequence[str] = (), **changes: Any
 ) -> Reading:
     """A reading of a made-up film with a probability of 0.9; a label of None is a refusal."""
-    prediction = Prediction(label, 0.9, 0.61, label is not None, tuple(notes), 0.01)
-    return replace(reading_of(served, prediction, True, None), **changes)
+    answer = (
+        Answer(decision=label, probability=0.9, scope="familiar", warnings=tuple(notes))
+        if label
+        else Answer(scope="refused", warnings=tuple(notes))
+    )
+    return replace(reading_of(served, answer, 0.01, True, None), **changes)
 
 
 def escaped(key: str, locale: text.Locale) -> str:
@@ -63,7 +69,7 @@ def built(predictor: Predictor) -> gr.Blocks:
 
 @pytest.mark.parametrize("language", text.LANGUAGES)
 def test_every_decision_can_be_said(served: Served, language: text.Locale) -> None:
-    for label in (*get_args(Label), None):
+    for label in (*get_args(Decision), None):
         for truth in (None, "NORMAL", "PNEUMONIA"):
             shown = reading(served, label, (*DECODING, *GATE), truth=truth)
             assert text.say(f"decision.{label or 'REFUSED'}", language) in panels.result(shown, language)
@@ -99,7 +105,7 @@ def test_a_refusal_shows_its_reason_and_no_figure(served: Served, code: str) -> 
 def test_an_example_tells_whether_the_model_is_right(served: Served) -> None:
     said = {
         (label, truth): panels.result(reading(served, label, truth=truth), "en")
-        for label in (*get_args(Label), None)
+        for label in (*get_args(Decision), None)
         for truth in ("NORMAL", "PNEUMONIA")
     }
     assert "agrees" in said["NORMAL", "NORMAL"]
@@ -115,7 +121,11 @@ def test_a_reading_stays_with_the_model_that_gave_it(served: Served) -> None:
     assert "fake-model 0.0.1" in shown
     assert "0123456789ab" in shown
     cached = reading_of(
-        replace(served, state="cached"), Prediction("NORMAL", 0.1, 0.6, True, (), 0.1), False, None
+        replace(served, state="cached"),
+        Answer(decision="NORMAL", probability=0.1, scope="familiar"),
+        0.1,
+        False,
+        None,
     )
     assert "earlier visit" in panels.result(cached, "en")
     assert "earlier visit" in about.head(replace(served, state="cached"), "en")
@@ -130,11 +140,13 @@ def test_the_decision_is_the_same_at_every_prevalence(
     served: Served, stated: float, probability: float
 ) -> None:
     decision = served.predictor.decision
-    at = scale_of(reading(served, prediction=Prediction("NORMAL", probability, 0.61, True, (), 0.0)), stated)
+    at = scale_of(
+        reading(served, answer=Answer(decision="NORMAL", probability=probability, scope="familiar")), stated
+    )
     assert at.band is not None
     assert at.probability == pytest.approx(shift_prevalence(probability, 0.5, stated))
     assert (at.probability >= at.threshold) == (probability >= decision.threshold)
-    assert (at.band[0] <= at.probability < at.band[1]) == (decision.label(probability) == "UNCERTAIN")
+    assert (at.band[0] <= at.probability < at.band[1]) == (decision.decide(probability) == "UNCERTAIN")
 
 
 def test_an_adjusted_figure_says_so_and_shows_the_models_own(served: Served) -> None:
@@ -178,7 +190,8 @@ def test_what_is_typed_as_prevalence(typed: str, share: float | None) -> None:
 @pytest.mark.parametrize("language", text.LANGUAGES)
 def test_the_report_is_whole_and_names_no_file(served: Served, language: text.Locale) -> None:
     example = Example(Path("person7_bacteria_1.png"), "PNEUMONIA", "synthetic phantom, not a radiograph")
-    shown = reading_of(served, Prediction("PNEUMONIA", 0.9, 0.61, True, ("colour",), 0.01), True, example)
+    answer = Answer(decision="PNEUMONIA", probability=0.9, scope="familiar", warnings=("colour",))
+    shown = reading_of(served, answer, 0.01, True, example)
     sheet = report.report(shown, language, 0.05, 0.4, datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
     assert f'lang="{language}"' in sheet
     for words in ("report.title", "report.notice", "decision.PNEUMONIA", "warning.colour", "limits.3"):
@@ -220,7 +233,9 @@ def test_a_bare_model_has_no_gallery_no_explorer_and_no_prevalence(served: Serve
     assert text.say("measured.none", "en") in about.measured(Served(bare), "en")
     kinds = {type(block).__name__ for block in built(bare).blocks.values()}
     assert "Gallery" not in kinds
-    shown = reading_of(Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), False, None)
+    shown = reading_of(
+        Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), 0.01, False, None
+    )
     assert text.say("probability_bare", "en") in panels.result(shown, "en")
 
 
@@ -294,7 +309,7 @@ def test_the_table_has_a_row_for_every_file(served: Served, tmp_path: Path) -> N
     black = tmp_path / "black.png"
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(black)
     with Batch([film, tmp_path / "broken.png", black]) as batch:
-        rows = tuple(many.row_of(row) for row in batch.rows(served.predictor))
+        rows = tuple(row.answer for row in batch.rows(served.predictor))
     done = many.Readings(rows)
     shown = many.table(done, "es")
     assert "&lt;b&gt;film.png" in shown

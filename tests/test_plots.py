@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 from cxr.errors import DataError
-from cxr.model.decision import Label
+from cxr.model.predictions import ScoredFilm
+from cxr.types import Decision
 from evaluation.metrics import evaluate
 from evaluation.plots import write_plots
-from evaluation.predictions import ScoredFilm, worst_errors
+from evaluation.predictions import worst_errors
 from evaluation.report import DISCLAIMER, PLOTS, write_report
 from evaluation.sample_grid import choose_films
+from tests.scored_films import scored_film
 
 THRESHOLD = 0.45
 MALICIOUS = "test/NORMAL/<img src=x onerror=alert(1)>&\"'.jpeg"
@@ -38,11 +40,11 @@ def make_films(n: int = 60) -> list[ScoredFilm]:
     rows = []
     for i in range(n):
         probability = float(np.clip(rng.normal(0.7 if i % 2 else 0.3, 0.25), 0, 1))
-        decision: Label = "PNEUMONIA" if probability >= THRESHOLD else "NORMAL"
+        decision: Decision = "PNEUMONIA" if probability >= THRESHOLD else "NORMAL"
         label, subtype = ("PNEUMONIA", "viral") if i % 2 else ("NORMAL", "")
-        rows.append(ScoredFilm(f"test/{label}/{i}.jpeg", f"p{i}", label, subtype, probability, decision))
-    rows[0] = replace(rows[0], file=MALICIOUS, probability=1.0, decision="PNEUMONIA")
-    rows[-1] = replace(rows[-1], decision="UNCERTAIN")
+        rows.append(scored_film(f"test/{label}/{i}.jpeg", f"p{i}", label, subtype, probability, decision))
+    rows[0] = scored_film(MALICIOUS, "p0", "NORMAL", "", 1.0, "PNEUMONIA")
+    rows[-1] = replace(rows[-1], answer=replace(rows[-1].answer, decision="UNCERTAIN"))
     return rows
 
 
@@ -141,7 +143,9 @@ class Page(HTMLParser):
 
 def make_report(folder: Path, plots: Path, data: str = "films $1") -> str:
     rows = make_films()
-    errors = [asdict(row) for row in worst_errors(rows, THRESHOLD, 5)]
+    errors = [
+        {**asdict(row.answer), "probability": row.probability} for row in worst_errors(rows, THRESHOLD, 5)
+    ]
     context = {"trained_on": "other films", "worst_errors": errors}
     write_report(folder / "report.html", make_metrics(rows, data), plots, context)
     return (folder / "report.html").read_text(encoding="utf-8")

@@ -16,11 +16,13 @@ from PIL import Image
 
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.imaging.decode import GrayImage, decode_file
-from cxr.model.predictor import Prediction, Predictor
+from cxr.model.answer import Answer
+from cxr.model.answer_csv import COLUMNS, csv_header
+from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served
 from evaluation import score as scoring
 from evaluation.config import ScoreConfig
-from evaluation.score import COLUMNS, Answers, answer_files, find_files, score, shown
+from evaluation.score import Answers, answer_files, find_files, score, shown
 from tests.test_evaluation_run import brightness_predictor, write_film
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +50,7 @@ def films(tmp_path: Path) -> Path:
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -57,16 +59,19 @@ def test_every_file_is_a_row_and_bad_ones_say_why(films: Path, tmp_path: Path, p
     counts = score(ScoreConfig("model", str(films), out))
     rows = {Path(row["file"]).name: row for row in table(out)}
     assert set(rows) == {*(f"film-{number:02}.png" for number in range(20)), "broken.png", "empty.jpg"}
-    assert out.read_text().splitlines()[0] == "file,probability,decision,accepted,warnings,error"
+    assert out.read_text().splitlines()[0] == "\ufeff" + ",".join(COLUMNS)
     assert counts["unreadable"] == 2 and counts.total() == 22
     for name in ("broken.png", "empty.jpg"):
-        assert rows[name]["error"].startswith("expected") and name in rows[name]["error"]
-        assert rows[name]["probability"] == rows[name]["decision"] == rows[name]["accepted"] == ""
+        assert (
+            rows[name]["error"].startswith(("damaged_image: ", "empty_file: "))
+            and name in rows[name]["error"]
+        )
+        assert rows[name]["probability"] == rows[name]["decision"] == rows[name]["scope"] == ""
     for number in range(20):
         row = rows[f"film-{number:02}.png"]
         found = predictor.predict(decode_file(Path(row["file"])))
-        assert float(row["probability"]) == found.probability and row["decision"] == found.label
-        assert (row["accepted"], row["warnings"], row["error"]) == ("true", "", "")
+        assert row["probability"] == f"{found.probability:.6f}" and row["decision"] == found.decision
+        assert (row["scope"], row["warnings"], row["error"]) == ("familiar", "", "")
 
 
 def test_a_second_run_adds_what_is_new_and_repeats_nothing(
@@ -140,9 +145,9 @@ def test_another_model_does_not_add_to_the_csv(
 
 FOREIGN = {
     "other columns": (b"file,patient\nx,y\n", DataError),
-    "a row of another length": (",".join(COLUMNS).encode() + b"\nx,0.5\n", DataError),
+    "a row of another length": (csv_header() + b"x,0.5\n", DataError),
     "no text": (b"\xff\xfe\n\n", DataError),
-    "no note of the model": (",".join(COLUMNS).encode() + b"\nx,0.5,NORMAL,true,,\n", DataError),
+    "no note of the model": (csv_header() + b"x,,,,,NORMAL,0.5,familiar,,\n", DataError),
 }
 
 
@@ -217,11 +222,11 @@ def test_paths_are_taken_as_they_are_needed(films: Path, predictor: Predictor) -
 class Refusing(Predictor):
     """Refuses dark films."""
 
-    def predict_many(self, images: list[GrayImage]) -> list[Prediction]:  # type: ignore[override]
+    def predict_many(self, images: list[GrayImage]) -> list[Answer]:  # type: ignore[override]
         return [
-            Prediction(None, 0.4, 0.5, False, ("blank", "inverted"), 0.0)
+            Answer(scope="refused", warnings=("blank", "inverted"))
             if np.mean(image.pixels) < 100
-            else Prediction("NORMAL", 0.1, 0.5, True, ("low_resolution",), 0.0)
+            else Answer(decision="NORMAL", probability=0.1, scope="familiar", warnings=("low_resolution",))
             for image in images
         ]
 
@@ -232,8 +237,8 @@ def test_refused_films_say_so(tmp_path: Path) -> None:
     write_film(tmp_path / "light.png", 160)
     refusing = Refusing(base.backend, base.preprocess, base.decision, base.identity)
     [[dark, light]] = answer_files(refusing, [tmp_path / "dark.png", tmp_path / "light.png"])
-    assert (dark.decision, dark.accepted, dark.warnings) == ("", "false", "blank;inverted")
-    assert (light.decision, light.accepted, light.warnings) == ("NORMAL", "true", "low_resolution")
+    assert (dark.decision, dark.scope, dark.warnings) == (None, "refused", ("blank", "inverted"))
+    assert (light.decision, light.scope, light.warnings) == ("NORMAL", "familiar", ("low_resolution",))
 
 
 def test_the_command_needs_no_heavy_library(tmp_path: Path) -> None:

@@ -119,14 +119,14 @@ def test_predictions_are_those_of_the_loaded_bundle_one_film_at_a_time(bundle, d
     for row in rows(bundle / "predictions.csv")[:4]:
         prediction = predictor.predict(decode_file(data / row["file"]))
         assert prediction.probability == pytest.approx(float(row["probability"]), abs=1e-5)
-        assert prediction.label == row["decision"]
+        assert prediction.decision == row["decision"]
 
 
 def test_threshold_comes_from_validation_films_alone(bundle):
     from trainer.calibrate import SENSITIVITY_FLOOR
 
     validation = rows(bundle / "validation_predictions.csv")
-    positive = [float(row["probability"]) for row in validation if row["label"] == "PNEUMONIA"]
+    positive = [float(row["ungated_probability"]) for row in validation if row["truth"] == "PNEUMONIA"]
     threshold = load_bundle(bundle).description.decision.threshold
     assert np.mean(np.array(positive) >= threshold) >= SENSITIVITY_FLOOR
 

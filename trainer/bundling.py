@@ -24,11 +24,12 @@ from cxr.model.decision import DecisionSpec
 from cxr.model.input_gate import GATE_FILE, save_gate
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.onnx_backend import OnnxBackend
+from cxr.model.predictions import write_predictions
 from cxr.model.predictor import ModelIdentity, Predictor
 from cxr.serving.local import open_bundle
 from evaluation.audit import audit
 from evaluation.metrics import evaluate
-from evaluation.predictions import score_films, write_predictions
+from evaluation.predictions import score_films
 from evaluation.run import evaluate_and_write
 from trainer.calibrate import HALF, fit_decision
 from trainer.card import write_card
@@ -141,7 +142,8 @@ def _measure(
     """
     name, films = prepared.held_out
     rows = score_films(predictor, prepared.validation)
-    validation = evaluate(rows, predictor.decision.threshold, RESAMPLES, config.seed)
+    decision = predictor.decision
+    validation = evaluate(rows, decision.threshold, RESAMPLES, config.seed, decision.uncertain_band)
     if name != "validation":
         write_predictions(folder / "validation_predictions.csv", rows)
     metrics = evaluate_and_write(

@@ -41,7 +41,7 @@ def write_examples(
             {
                 "file": name,
                 "truth": film.label,
-                "probability": f"{probability:.6f}",
+                "probability": "" if probability is None else f"{probability:.6f}",
                 "attribution": attribution,
             }
         )
@@ -66,7 +66,7 @@ def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
     threshold = predictor.decision.threshold
     margin = np.abs(logit(probabilities) - logit(np.array([threshold])))
     wrong = (probabilities >= threshold) != held_out.y_true.astype(bool)
-    labels = np.array([predictor.decision.label(p) for p in probabilities])
+    labels = np.array([predictor.decision.decide(p) for p in probabilities])
     kinds = np.array([film.subtype or film.label for film in held_out.films])
     chosen: list[int] = []
     for kind in np.unique(kinds):

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr.errors import ImageError
 from cxr.imaging.dicom import DicomFilm, is_dicom, read_dicom
-from cxr.types import GrayPixels
+from cxr.types import GrayPixels, WarningCode
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".dcm", ".dicom"})
@@ -62,7 +62,7 @@ class GrayImage:
 
     pixels: GrayPixels
     bits: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[WarningCode, ...] = ()
 
     def __post_init__(self) -> None:
         dtype = np.uint8 if self.bits == 8 else np.uint16
@@ -150,7 +150,7 @@ def decode(content: bytes, name: str = "the file") -> GrayImage:
 
 def from_array(
     values: NDArray[np.uint16] | NDArray[np.uint8],
-    notes: tuple[str, ...] = (),
+    notes: tuple[WarningCode, ...] = (),
     white_is_zero: bool = False,
     bits: int | None = None,
 ) -> GrayImage:
@@ -203,7 +203,7 @@ def _too_large(name: str, pixels: str) -> ImageError:
 
 
 def _to_gray(opened: Image.Image, name: str) -> GrayImage:
-    notes: list[str] = []
+    notes: list[WarningCode] = []
     inverted = opened.format == "TIFF" and opened.getexif().get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
     orientation = opened.getexif().get(_EXIF_ORIENTATION, _UPRIGHT)
     image = ImageOps.exif_transpose(opened)
@@ -251,7 +251,7 @@ def _deep_values(image: Image.Image, name: str) -> NDArray[np.uint16]:
     return values.astype(np.uint16)
 
 
-def _shallow_values(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+def _shallow_values(image: Image.Image, notes: list[WarningCode]) -> NDArray[np.uint8]:
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:

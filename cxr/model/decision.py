@@ -1,15 +1,13 @@
 """Logit -> calibrated probability -> decision. Arithmetic only: the figures come from the bundle."""
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN, Logits, Probabilities
+from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN, Decision, Logits, Probabilities
 
-Label = Literal["NORMAL", "PNEUMONIA", "UNCERTAIN"]
 Share = Field(gt=0, lt=1)
 BARE_THRESHOLD = 0.5
 """The original's operating point, used for a bare .h5, which carries none of its own."""
@@ -46,7 +44,7 @@ class DecisionSpec(BaseModel):
         """Calibrated P(PNEUMONIA), float64 in [0, 1], for logits (n,)."""
         return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
 
-    def label(self, probability: float) -> Label:
+    def decide(self, probability: float) -> Decision:
         """The decision in words for one calibrated probability."""
         if self.uncertain_band and self.uncertain_band[0] <= probability < self.uncertain_band[1]:
             return UNCERTAIN

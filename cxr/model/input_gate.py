@@ -14,7 +14,7 @@ divided by the number of dimensions. Limits come from validation films (trainer.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.errors import BundleError
-from cxr.types import Features, ModelPixels
+from cxr.types import Features, ModelPixels, WarningCode
 
 GATE_FILE: Final = "gate.npz"
 VIEWS: Final = ("layout", "edges", "features")
@@ -38,7 +38,7 @@ class Assessment:
     """The gate's word on one image. code: "" or why it is refused or warned of; scores: by view, 1 is the limit."""
 
     accepted: bool
-    code: str
+    code: WarningCode | Literal[""]
     scores: dict[str, float]
 
 
@@ -90,7 +90,7 @@ class InputGate:
             for view in ("layout", "edges")
         }
 
-    def _reason(self, pixels: ModelPixels) -> str:
+    def _reason(self, pixels: ModelPixels) -> WarningCode:
         if self._fits(255 - pixels):
             return "inverted"
         if any(self._fits(np.rot90(pixels, turns)) for turns in (1, 2, 3)):

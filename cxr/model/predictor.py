@@ -3,10 +3,9 @@
 The app serves from it and evaluation computes every published figure through it.
 """
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +14,13 @@ from PIL import Image
 from cxr.errors import BundleError
 from cxr.imaging.decode import GrayImage
 from cxr.imaging.preprocess import PreprocessSpec, to_input_batch, to_model_pixels
+from cxr.model.answer import Answer, judge
 from cxr.model.backend import Backend, Outputs
 from cxr.model.bundle import Bundle, probe_pixels
-from cxr.model.decision import DecisionSpec, Label
+from cxr.model.decision import DecisionSpec
 from cxr.model.input_gate import Assessment, InputGate
 from cxr.threads import cpu_count
-from cxr.types import EvidenceMap, Features, Logits, ModelPixels
+from cxr.types import EvidenceMap, Features, Logits, ModelPixels, WarningCode
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,16 @@ class ModelIdentity:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One answer.
-
-    label: None where the input gate refuses the image; then `accepted` is false and the reason is among `warnings`.
-    probability: calibrated P(PNEUMONIA), which means nothing for a refused image. warnings: codes, of decoding and
-    of the gate. seconds: from decoded image to decision.
-    """
-
-    label: Label | None
-    probability: float
-    threshold: float
-    accepted: bool
-    warnings: tuple[str, ...]
-    seconds: float
-
-
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A prediction and its evidence map, float32 with the radiograph's height and width.
+    """An answer and its evidence map, float32 with the radiograph's height and width.
 
     The map is HiResCAM (Draelos and Carin 2020) at the last feature maps: gradient of the logit times activation,
     summed over channels, here scaled so that its mean is the part of the logit that comes from the features. For
     a pooled head it is the exact class activation map. Above 0 speaks for PNEUMONIA, below 0 for NORMAL.
     """
 
-    prediction: Prediction
+    answer: Answer
     evidence: EvidenceMap
 
 
@@ -117,35 +100,31 @@ class Predictor:
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Outputs(_finite(logits), features)
 
-    def predict(self, image: GrayImage) -> Prediction:
-        """Probability and decision for one radiograph."""
+    def predict(self, image: GrayImage) -> Answer:
+        """The answer for one image."""
         return self.predict_many([image])[0]
 
-    def predict_many(self, images: Sequence[GrayImage]) -> list[Prediction]:
-        """Probability and decision for several radiographs; each one's answer does not depend on the others."""
+    def predict_many(self, images: Sequence[GrayImage]) -> list[Answer]:
+        """The answers for several images, in order; none of them depends on the other images."""
         if not images:
             return []
-        start = time.perf_counter()
         pixels = np.stack([self.pixels(image) for image in images])
-        found = self.outputs(pixels)
-        judged = self.assess(pixels, found.features)
-        seconds = (time.perf_counter() - start) / len(images)
+        outputs = self.outputs(pixels)
+        assessments = self.assess(pixels, outputs.features)
         return [
-            self._prediction(image, value, assessment, seconds)
-            for image, value, assessment in zip(images, found.logits, judged, strict=True)
+            self._answer(image, value, assessment)
+            for image, value, assessment in zip(images, outputs.logits, assessments, strict=True)
         ]
 
     def explain(self, image: GrayImage) -> Explanation:
-        """Probability, decision and evidence map for one radiograph."""
-        start = time.perf_counter()
+        """The answer and the evidence map for one image."""
         pixels = self.pixels(image)[None]
-        found, maps = self.backend.evidence(to_input_batch(pixels))
-        assessment = self.assess(pixels, found.features)[0]
+        outputs, maps = self.backend.evidence(to_input_batch(pixels))
+        assessment = self.assess(pixels, outputs.features)[0]
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
-        value = float(_finite(found.logits)[0])
-        prediction = self._prediction(image, value, assessment, time.perf_counter() - start)
-        return Explanation(prediction, evidence)
+        value = float(_finite(outputs.logits)[0])
+        return Explanation(self._answer(image, value, assessment), evidence)
 
     def assess(self, pixels: ModelPixels, features: Features) -> list[Assessment]:
         """The input gate's word on each of n preprocessed films; without a gate, every film is accepted."""
@@ -153,15 +132,12 @@ class Predictor:
             return [Assessment(True, "", {})] * len(pixels)
         return [self.gate.assess(film, row) for film, row in zip(pixels, features, strict=True)]
 
-    def _prediction(
-        self, image: GrayImage, value: float, assessment: Assessment, seconds: float
-    ) -> Prediction:
-        probability = float(self.decision.probabilities(np.array([value]))[0])
-        label = self.decision.label(probability) if assessment.accepted else None
-        small = ("low_resolution",) if min(image.width, image.height) < self.preprocess.size else ()
-        warnings = (*((assessment.code,) if assessment.code else ()), *small, *image.notes)
-        threshold = self.decision.threshold
-        return Prediction(label, probability, threshold, assessment.accepted, warnings, seconds)
+    def _answer(self, image: GrayImage, value: float, assessment: Assessment) -> Answer:
+        answer = judge(self.decision, float(self.decision.probabilities(np.array([value]))[0]), assessment)
+        small: tuple[WarningCode, ...] = ()
+        if min(image.width, image.height) < self.preprocess.size:
+            small = ("low_resolution",)
+        return replace(answer, warnings=(*answer.warnings, *small, *image.notes))
 
     @cached_property
     def probe_logit(self) -> float:

@@ -1,15 +1,13 @@
-"""Many films: a list of files, or one .zip, as an iterator of answers; and their table as CSV.
+"""Many films: a list of files, or one .zip, as an iterator of answers.
 
 One bad file is one row with its reason and never stops the rest. Memory does not grow with the number of films:
 a few are being decoded while a few wait for the network.
 """
 
-import csv
-import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from zipfile import ZipInfo
@@ -18,8 +16,8 @@ from cxr.data.archive import Archive, is_archive
 from cxr.data.films import is_clutter
 from cxr.errors import DataError, ImageError, RequestError
 from cxr.imaging.decode import GrayImage, decode, decode_file
-from cxr.model.decision import Label
-from cxr.model.predictor import Prediction, Predictor
+from cxr.model.answer import Answer, Failure
+from cxr.model.predictor import Predictor
 from cxr.threads import cpu_count
 
 MAX_FILMS = 1000
@@ -27,60 +25,18 @@ MAX_BATCH_BYTES = 2 * 2**30
 """What the films of one batch may hold in all, unpacked."""
 _FILMS_AT_ONCE, _PIXELS_AT_ONCE = 16, 64_000_000
 _CALLED = "the file"  # in messages: its name stands beside them
-COLUMNS = (
-    "file",
-    "label",
-    "probability",
-    "threshold",
-    "accepted",
-    "warnings",
-    "error_code",
-    "error",
-)
 
 
 @dataclass(frozen=True, eq=False)
 class BatchRow:
     """The answer for one file.
 
-    file: its name without folders. film: the decoded radiograph, for a thumbnail; not to be kept. prediction and
-    film are None where the file was not read; then `error` has a code and a line in English.
+    answer: its file is the name without folders. film: the decoded radiograph, for a thumbnail, None where the file
+    was not read; not to be kept.
     """
 
-    file: str
+    answer: Answer
     film: GrayImage | None = None
-    prediction: Prediction | None = None
-    error: ImageError | None = None
-
-    @property
-    def label(self) -> Label | None:
-        return self.prediction.label if self.prediction else None
-
-    @property
-    def probability(self) -> float | None:
-        return self.prediction.probability if self.prediction else None
-
-    @property
-    def accepted(self) -> bool:
-        return self.prediction is not None and self.prediction.accepted
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return self.prediction.warnings if self.prediction else ()
-
-    def cells(self) -> tuple[str, ...]:
-        """The row as text, by COLUMNS; empty where there is nothing to tell."""
-        found, error = self.prediction, self.error
-        return (
-            self.file,
-            self.label or "",
-            f"{found.probability:.6f}" if found else "",
-            f"{found.threshold:.6f}" if found else "",
-            str(self.accepted).lower(),
-            " ".join(self.warnings),
-            error.code if error else "",
-            str(error) if error else "",
-        )
 
 
 class Batch:
@@ -162,20 +118,6 @@ class Batch:
                     late.cancel()
 
 
-def csv_table(rows: Sequence[Sequence[str]]) -> str:
-    """COLUMNS and rows as CSV (RFC 4180, but with line feeds); no cell is a formula to a spreadsheet."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return stream.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that a spreadsheet takes for text: a file's name comes from whoever made it (OWASP, CSV injection)."""
-    return f"'{cell}" if cell.lstrip().startswith(("=", "+", "-", "@")) or cell[:1].isspace() else cell
-
-
 def _name(member: ZipInfo) -> str:
     # An archive made on Windows may have the other slash.
     return PurePosixPath(member.filename.replace("\\", "/")).name
@@ -196,15 +138,15 @@ def _read_member(archive: Archive, member: ZipInfo) -> GrayImage:
 
 def _decode(name: str, read: Callable[[], GrayImage]) -> BatchRow:
     try:
-        return BatchRow(name, read())
+        return BatchRow(Answer(name), read())
     except ImageError as error:
-        return BatchRow(name, error=error)
+        return BatchRow(Answer(name, error=Failure(error.code, str(error))))
 
 
 def _answered(rows: Sequence[BatchRow], predictor: Predictor) -> Iterator[BatchRow]:
-    predictions = iter(predictor.predict_many([row.film for row in rows if row.film]))
+    answers = iter(predictor.predict_many([row.film for row in rows if row.film]))
     for row in rows:
-        yield BatchRow(row.file, row.film, next(predictions)) if row.film else row
+        yield BatchRow(replace(next(answers), file=row.answer.file), row.film) if row.film else row
 
 
 def _check_limits(sizes: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 The names of the functions and their docstrings are what an agent sees of them, as tools of the MCP server.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,12 @@ from PIL import Image
 from cxr.errors import CxrError, RequestError
 from cxr.imaging.decode import GrayImage, decode_file
 from cxr.imaging.heat_map import overlay
+from cxr.model.answer_csv import answers_csv
 from cxr.serving.slot import Serving
-from ui.api.batch import Batch, csv_table
+from ui.api.batch import Batch
 from ui.api.film_box import FileBox
 from ui.api.limits import NETWORK
-from ui.api.schema import batch_json, check_prevalence, model_json, prediction_json, row_json
+from ui.api.schema import batch_json, check_prevalence, model_json, prediction_json
 
 _CALLED = "the file"  # in messages: an upload's name goes nowhere
 
@@ -30,9 +32,9 @@ def add_api(serving: Serving) -> None:
     def classify_chest_xray(image: str | None, prevalence: float | None = None) -> dict[str, Any]:
         """Read one frontal chest radiograph of a child (1 to 5 years): is it NORMAL, PNEUMONIA or UNCERTAIN?
 
-        For research and teaching; not a medical device. The answer holds label, probability (calibrated P(PNEUMONIA),
-        0 to 1), threshold, accepted (false, and label null, if this is no such radiograph) and warnings. Tell
-        the warnings with the label.
+        For research and teaching; not a medical device. The answer holds decision, probability (calibrated
+        P(PNEUMONIA), 0 to 1), threshold, scope (refused, with decision and probability null, if this is no such
+        radiograph) and warnings. Tell the warnings with the decision.
 
         Args:
             image: the radiograph as a PNG, JPEG, TIFF, WebP or DICOM file.
@@ -41,7 +43,10 @@ def add_api(serving: Serving) -> None:
         with told():
             served = serving.now
             check_prevalence(served, prevalence)
-            return prediction_json(served, served.predictor.predict(_film(image)), prevalence)
+            film = _film(image)
+            start = time.perf_counter()
+            answer = served.predictor.predict(film)
+            return prediction_json(served, answer, time.perf_counter() - start, prevalence)
 
     def explain_chest_xray(
         image: str | None, prevalence: float | None = None
@@ -58,9 +63,11 @@ def add_api(serving: Serving) -> None:
             served = serving.now
             check_prevalence(served, prevalence)
             film = _film(image)
+            start = time.perf_counter()
             explanation = served.predictor.explain(film)
+            seconds = time.perf_counter() - start
             picture = overlay(film, explanation.evidence, served.predictor.decision.temperature)
-            return prediction_json(served, explanation.prediction, prevalence), picture
+            return prediction_json(served, explanation.answer, seconds, prevalence), picture
 
     def classify_many_chest_xrays(
         files: list[str] | None,
@@ -77,15 +84,13 @@ def add_api(serving: Serving) -> None:
         with told():
             served = serving.now
             with Batch(files or []) as films:
-                rows, table = [], []
+                answers = []
                 for row in films.rows(served.predictor):
-                    rows.append(row_json(row))
-                    table.append(row.cells())
-                    progress((len(rows), len(films)), unit="films")
+                    answers.append(row.answer)
+                    progress((len(answers), len(films)), unit="films")
             # Into Gradio's own folder, where it is deleted with the uploads.
-            content = csv_table(table).encode()
-            written = save_bytes_to_cache(content, "predictions.csv", answer_file.GRADIO_CACHE)
-            return batch_json(served, rows), written
+            written = save_bytes_to_cache(answers_csv(answers), "predictions.csv", answer_file.GRADIO_CACHE)
+            return batch_json(served, answers), written
 
     def describe_chest_xray_model() -> dict[str, Any]:
         """Which model answers, what it was trained on, its decision rule, its limits and its measured figures."""

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr.errors import RequestError
+from cxr.model.answer import SCHEMA_VERSION, Answer, answer_json, row_json
 from cxr.model.bundle import Bundle
 from cxr.model.decision import shift_prevalence
-from cxr.model.predictor import Prediction
 from cxr.serving.slot import Served
-from cxr.types import CLASSES, PNEUMONIA
-from ui.api.batch import BatchRow
+from cxr.types import CLASSES, PNEUMONIA, WarningCode
 from ui.api.served_model import metrics, model_name, origin
 from ui.words import say
 
-SCHEMA_VERSION = "1"
 HEADLINE = ("roc_auc", "sensitivity", "specificity")
 """The figures that the page shows, by their keys in metrics.json."""
 
@@ -36,61 +34,38 @@ def check_prevalence(served: Served, prevalence: float | None) -> None:
 
 
 def prediction_json(
-    served: Served, prediction: Prediction, prevalence: float | None = None
+    served: Served, answer: Answer, seconds: float, prevalence: float | None = None
 ) -> dict[str, Any]:
     """The answer of /predict and /explain; `prevalence` must have passed `check_prevalence`.
 
     With a prevalence it tells the probability for it beside the model's own. The decision stays: it was chosen by
     sensitivity and specificity, which do not depend on the mix of films.
     """
-    found = _reading_json(prediction)
+    found = answer_json(answer, identity_json(served), _threshold(served), seconds, _message)
     assumed = served.predictor.decision.reference_prevalence
-    if prevalence is not None and assumed is not None:
-        shifted = shift_prevalence(prediction.probability, assumed, prevalence)
+    if prevalence is not None and assumed is not None and answer.probability is not None:
+        shifted = shift_prevalence(answer.probability, assumed, prevalence)
         found["at_prevalence"] = {"prevalence": prevalence, "probability": shifted}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **found,
-        "model": identity_json(served),
-        "seconds": prediction.seconds,
-    }
+    return found
 
 
-def row_json(row: BatchRow) -> dict[str, Any]:
-    """One row of the answer of /predict_batch."""
-    empty: dict[str, Any] = {
-        "label": None,
-        "probability": None,
-        "threshold": None,
-        "accepted": False,
-        "warnings": [],
-    }
-    return {
-        "file": row.file,
-        **(_reading_json(row.prediction) if row.prediction else empty),
-        "error": {"code": row.error.code, "message": str(row.error)} if row.error else None,
-    }
-
-
-def batch_json(served: Served, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def batch_json(served: Served, answers: Sequence[Answer]) -> dict[str, Any]:
     """The answer of /predict_batch."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "n": len(rows),
-        "n_errors": sum(row["error"] is not None for row in rows),
-        "rows": list(rows),
+        "n": len(answers),
+        "n_errors": sum(answer.error is not None for answer in answers),
+        "rows": [row_json(answer, _threshold(served), _message) for answer in answers],
         "model": identity_json(served),
     }
 
 
-def _reading_json(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "threshold": prediction.threshold,
-        "accepted": prediction.accepted,
-        "warnings": [{"code": code, "message": say(f"warning.{code}", "en")} for code in prediction.warnings],
-    }
+def _threshold(served: Served) -> float:
+    return served.predictor.decision.threshold
+
+
+def _message(code: WarningCode) -> str:
+    return say(f"warning.{code}", "en")
 
 
 def identity_json(served: Served) -> dict[str, str]:

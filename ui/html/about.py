@@ -7,10 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cxr.model.predictions import ScoredFilm
 from cxr.serving.slot import Served
 from evaluation.calibration import reliability_bins
 from evaluation.operating_point import Explorer, OperatingPoint
-from evaluation.predictions import ScoredFilm, labels_and_probabilities
+from evaluation.predictions import labels_and_probabilities
 from ui.api.served_model import metrics, model_name, origin
 from ui.html.charts import reliability_chart, roc_chart
 from ui.html.render import render

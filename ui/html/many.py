@@ -13,7 +13,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from cxr.imaging.decode import GrayImage
-from ui.api.batch import BatchRow, csv_table
+from cxr.model.answer import Answer
+from cxr.model.answer_csv import answers_csv
 from ui.html.render import render
 from ui.words import Locale, number
 
@@ -23,36 +24,10 @@ _COLUMNS = 20
 
 
 @dataclass(frozen=True)
-class Row:
-    """What the page remembers of one file: its name and its answer, no pixel. error: code, "" where it was read."""
-
-    file: str
-    decision: str | None
-    probability: float | None
-    accepted: bool
-    notes: tuple[str, ...]
-    error: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Readings:
-    """A batch that was read."""
+    """What the page remembers of a batch that was read: names and answers, no pixel."""
 
-    rows: tuple[Row, ...]
-
-
-def row_of(found: BatchRow) -> Row:
-    """A batch's row without its film."""
-    return Row(
-        found.file,
-        found.label,
-        found.probability if found.accepted else None,
-        found.accepted,
-        found.warnings,
-        found.error.code if found.error else "",
-        found.cells(),
-    )
+    rows: tuple[Answer, ...]
 
 
 def progress(done: int, total: int, locale: Locale) -> Markup:
@@ -64,14 +39,13 @@ def summary(readings: Readings, locale: Locale) -> Markup:
     """How many files were read, and the link to the CSV file."""
     rows = readings.rows
     failed = sum(bool(row.error) for row in rows)
-    refused = sum(not row.accepted for row in rows) - failed
+    refused = sum(row.refused for row in rows)
     counts = {"total": len(rows), "read": len(rows) - failed - refused, "refused": refused, "failed": failed}
-    table = csv_table([row.cells for row in rows]).encode()
     return render(
         "many_summary",
         locale,
         counts={key: number(count, locale) for key, count in counts.items()},
-        link=f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table).decode()}",
+        link=f"data:text/csv;charset=utf-8;base64,{base64.b64encode(answers_csv(rows)).decode()}",
     )
 
 

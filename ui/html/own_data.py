@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from cxr.model.predictions import ScoredFilm
 from evaluation.operating_point import Explorer, Share, Suggestion
-from evaluation.predictions import ScoredFilm
 from ui.html import about
 from ui.html.render import render
 from ui.words import Locale, percent, say
@@ -28,7 +28,7 @@ class Checked:
 
 def remember(found: "OwnData") -> Checked:
     """What the page needs to say it again, in another language or for another wish; of the files, no name."""
-    rows = tuple(replace(row, file="", patient="") for row in found.rows)
+    rows = tuple(replace(row, answer=replace(row.answer, file="", patient="")) for row in found.rows)
     return Checked(found.explorer, rows, found.metrics, tuple(found.skipped))
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cxr.model.decision import Label
-from cxr.types import PNEUMONIA, UNCERTAIN
+from cxr.types import PNEUMONIA, UNCERTAIN, Decision
 from ui.api.layers import Layers
 from ui.html.reading import Reading, Scale, scale_of
 from ui.html.render import render
@@ -29,17 +28,17 @@ class ReadingView:
 
     Attributes:
         decision: None for a refused image; then `refusals` tells why.
-        scale: The probability with threshold and band, at the stated prevalence.
-        own_probability: The probability at the model's own prevalence.
+        scale: The probability with threshold and band, at the stated prevalence; None for a refused image.
+        own_probability: The probability at the model's own prevalence; None for a refused image.
         probability_kind: The key of the words that say what kind of probability it is.
         warnings: Codes of what to mind, reasons of a refusal left out.
         facts: Rows of (key of words, value); without a value a row is left out.
     """
 
-    decision: Label | None
+    decision: Decision | None
     refused: bool
-    scale: Scale
-    own_probability: float
+    scale: Scale | None
+    own_probability: float | None
     probability_kind: str
     truth: Truth | None
     warnings: tuple[str, ...]
@@ -49,17 +48,17 @@ class ReadingView:
 
 def view_of(reading: Reading, locale: Locale, stated: float | None) -> ReadingView:
     """What to show of a reading. stated: the visitor's prevalence in (0, 1), if any."""
-    prediction, scale = reading.prediction, scale_of(reading, stated)
+    answer, scale = reading.answer, scale_of(reading, stated)
     kind = "probability" if reading.model.calibrated else "probability_bare"
     return ReadingView(
-        decision=prediction.label,
-        refused=not prediction.accepted,
+        decision=answer.decision,
+        refused=not answer.answered,
         scale=scale,
-        own_probability=prediction.probability,
-        probability_kind=kind if scale.stated is None else "probability_adjusted",
+        own_probability=answer.probability,
+        probability_kind=kind if scale is None or scale.stated is None else "probability_adjusted",
         truth=truth(reading, locale),
-        warnings=tuple(code for code in prediction.warnings if code not in REFUSALS),
-        refusals=tuple(code for code in prediction.warnings if code in REFUSALS),
+        warnings=tuple(code for code in answer.warnings if code not in REFUSALS),
+        refusals=tuple(code for code in answer.warnings if code in REFUSALS),
         facts=_facts(reading, locale),
     )
 
@@ -71,9 +70,9 @@ def viewer(layers: Layers, heat: bool = True) -> Markup:
 
 def caption(reading: Reading, locale: Locale) -> Markup:
     """What the heat map means on this film, with its colour scale."""
-    if not reading.prediction.accepted:
+    if not reading.answer.answered:
         return render("caption", locale, kind="refused", has_ramp=False)
-    coloured = "evidence" if reading.prediction.label == PNEUMONIA else "outweighed"
+    coloured = "evidence" if reading.answer.decision == PNEUMONIA else "outweighed"
     return render("caption", locale, kind=coloured if reading.heat else "none", has_ramp=reading.heat)
 
 
@@ -94,7 +93,7 @@ def truth(reading: Reading, locale: Locale) -> Truth | None:
     """For an example: its label beside the decision, and whether they agree; else None."""
     if reading.truth is None:
         return None
-    decision = reading.prediction.label
+    decision = reading.answer.decision
     if decision is None:
         kind = "refused"
     elif decision == UNCERTAIN:
@@ -115,7 +114,7 @@ def _facts(reading: Reading, locale: Locale) -> tuple[tuple[str, str], ...]:
     model = reading.model
     return (
         ("source", attribution(reading.source, locale)),
-        ("seconds", _milliseconds(reading.prediction.seconds, locale)),
+        ("seconds", _milliseconds(reading.seconds, locale)),
         ("model", f"{model.name} {model.version}".strip()),
         ("revision", model.revision[:12]),
         ("weights", model.sha256[:12]),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from cxr.model.answer import Answer
 from cxr.model.decision import DecisionSpec, shift_prevalence
-from cxr.model.predictor import Prediction
 from cxr.serving.slot import Served, State
 from ui.api.served_model import Example, model_name
 
@@ -24,13 +24,15 @@ class ModelFacts:
 class Reading:
     """One film's answer, sayable again in another language even when another model serves by then.
 
-    heat: whether its heat map shows anything. truth, source: label and attribution, of an example only.
+    seconds: from decoded image to decision. heat: whether its heat map shows anything. truth, source: label and
+    attribution, of an example only.
     """
 
-    prediction: Prediction
+    answer: Answer
     decision: DecisionSpec
     model: ModelFacts
     heat: bool
+    seconds: float = 0.0
     truth: str | None = None
     source: str = ""
 
@@ -63,21 +65,27 @@ def facts_of(served: Served) -> ModelFacts:
     )
 
 
-def reading_of(served: Served, prediction: Prediction, heat: bool, example: Example | None) -> Reading:
+def reading_of(
+    served: Served, answer: Answer, seconds: float, heat: bool, example: Example | None
+) -> Reading:
     """The reading of one film by the model that serves."""
-    reading = Reading(prediction, served.predictor.decision, facts_of(served), heat)
+    reading = Reading(answer, served.predictor.decision, facts_of(served), heat, seconds)
     return replace(reading, truth=example.truth, source=example.attribution) if example else reading
 
 
-def scale_of(reading: Reading, stated: float | None) -> Scale:
+def scale_of(reading: Reading, stated: float | None) -> Scale | None:
     """The reading's scale at a prevalence in (0, 1), or at the model's own for None or where it has none.
+
+    None for a refused image, which has no probability.
 
     Threshold and band move along with the probability: they mark which films are called, and a film's place among
     others does not depend on how many of them are ill. So the decision is the same at every prevalence.
     """
-    decision = reading.decision
+    decision, probability = reading.decision, reading.answer.probability
+    if probability is None:
+        return None
     scale = Scale(
-        reading.prediction.probability,
+        probability,
         decision.threshold,
         decision.uncertain_band,
         decision.reference_prevalence,

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import DataError
+from cxr.model.predictions import ScoredFilm, read_predictions
 from cxr.serving.slot import Served, Serving
 from evaluation.operating_point import Explorer
-from evaluation.predictions import ScoredFilm, read_predictions
 from ui.html import about
 from ui.tabs.part import HIDDEN, PREVALENCE, Part, percent_slider, prevalence_slider
 from ui.words import DEFAULT_LOCALE, Locale, as_locale, say

@@ -1,5 +1,6 @@
 """The tab that reads one film: intake, light box, reading, prevalence, report, and the gallery of examples."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         served: Served, path: str | None, locale: Locale, stated: str, example: Example | None = None
     ) -> list[Any]:
         now, picture = _read(served, path, locale, example)
-        accepted = now.prediction.accepted
+        accepted = now.answer.answered
         return [
             now,
             gr.Column(visible=False),
@@ -103,7 +104,7 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
         ]
 
     def make_report(now: Reading | None, chosen: str, stated: str, share: float) -> str:
-        if now is None or not now.prediction.accepted:
+        if now is None or not now.answer.answered:
             return ""
         return report(now, as_locale(chosen), _share(stated), share / 100)
 
@@ -175,7 +176,7 @@ def _share(stated: str) -> float | None:
 
 def _result(now: Reading | None, locale: Locale, stated: str) -> str:
     share = _share(stated)
-    wrong = now and now.prediction.accepted and stated.strip() and share is None
+    wrong = now and now.answer.answered and stated.strip() and share is None
     words = say("error.prevalence", locale, received=stated.strip()[:20]) if wrong else ""
     return panels.result(now, locale, share, words)
 
@@ -223,8 +224,9 @@ def _read(
         image = decode_file(Path(path))
     except ImageError as error:
         raise problem(error.code, locale) from error
+    start = time.perf_counter()
     explanation, temperature = served.predictor.explain(image), served.predictor.decision.temperature
-    prediction = explanation.prediction
-    heat = prediction.accepted and has_heat(explanation.evidence, temperature)
-    picture = panels.viewer(layers(image, explanation.evidence, temperature), heat=prediction.accepted)
-    return reading_of(served, prediction, heat, example), picture
+    seconds, answer = time.perf_counter() - start, explanation.answer
+    heat = answer.answered and has_heat(explanation.evidence, temperature)
+    picture = panels.viewer(layers(image, explanation.evidence, temperature), heat=answer.answered)
+    return reading_of(served, answer, seconds, heat, example), picture

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import RequestError
+from cxr.model.answer import Answer
 from cxr.serving.slot import Served, Serving
 from ui.api.batch import Batch
 from ui.api.limits import NETWORK
@@ -34,12 +35,12 @@ def add_many_tab(serving: Serving, language: gr.Radio) -> Part:
 
     def read(paths: list[str], chosen: str) -> Iterator[list[Any]]:
         locale, served = as_locale(chosen), serving.now
-        rows: list[many.Row] = []
+        rows: list[Answer] = []
         pictures = []
         try:
             with Batch(paths) as batch:
                 for found in batch.rows(served.predictor):
-                    rows.append(many.row_of(found))
+                    rows.append(found.answer)
                     pictures.append(many.thumbnail(found.film) if found.film else None)
                     if len(rows) % _TELL_EVERY == 1:
                         yield [None, many.progress(len(rows), len(batch), locale), "", ""]
