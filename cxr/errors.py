@@ -22,9 +22,14 @@ ImageRule = Literal[
     "empty_file",
     "too_many_bytes",
     "not_an_image",
+    "document",
+    "archive",
+    "video",
+    "other_image_format",
     "damaged_image",
     "too_many_pixels",
     "too_small",
+    "extreme_aspect",
     "multi_frame",
     "colour_16_bit",
     "float_range",
@@ -32,6 +37,7 @@ ImageRule = Literal[
     "dicom_no_image",
     "dicom_colour",
     "dicom_encoding",
+    "dicom_bad_value",
     "dicom_damaged",
 ]
 """The rules of decoding, each by its stable code."""

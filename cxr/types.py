@@ -38,6 +38,8 @@ WarningCode = Literal[
     "transparency",
     "rotated_by_exif",
     "white_is_zero",
+    "first_of_several",
+    "dicom_repaired",
     # The image has fewer pixels than the network reads.
     "low_resolution",
     # The input gate: why it refuses, and what it warns of.

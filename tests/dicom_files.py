@@ -1,5 +1,6 @@
 """DICOM files for the tests, of phantoms and noise; full of a made-up person's data, none of which may come out."""
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,15 @@ from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRL
 
 SECRETS = ("Quixote", "Alonso^Quixote", "19470213", "LAMANCHA-7", "Sancho", "Dulcinea")
 """Texts of the files' elements: if one of them shows anywhere, a tag was let out."""
+
+JPEG_12_BIT = base64.b85decode(
+    b"|JeWF01!$>Nk#wx0RR9200961|JwjV00RO70|EjA0|NsD0|NvF2n7WM1O*BQ2L=cX3JeSj3JVJj4iXRz4iOFu3lJ6%"
+    b"5fc;@6%`B*7Z?^47!ni}6#u~h3k(1u03`td5di<h02crO0RaI30000000000000073=0ka!~h}?000L70s#d800000"
+    b"0000000j#tGNj=nH$nm=F*AYx+5iXv0RR9$0OzO>Cnpxdjs$`P<l@*-z>YwioLdSw5(rb1i(y9s32JhD9brcWC`2jA"
+    b"#jvA+9DzAFwiIwA5GN-V!j1%T1mxn_QNV&&oSz3+QNc<P0&<aTDBwsSPEIX_90=qI%0;lFfgpuBIJOjUAeN^m?fSxw"
+    b"3Q$NBl#5|U0zm?Dacn5yNFYv5ErlEi<O#{eu%m$lwK+Zxu%m-ZvJW4?jzRP22?RbNAcMppmi+_&*#"
+)
+"""`smooth(33, 37, 4095)` as JPEG Extended of 12 bits, of an odd width, by libjpeg-turbo 3."""
 
 
 def dataset(pixels: NDArray[Any], bits: int | None = None, **elements: Any) -> Dataset:
