@@ -15,7 +15,14 @@ from ui.html import about, panels
 UI = Path(__file__).resolve().parents[1] / "ui"
 CODE = {path: path.read_text(encoding="utf-8") for path in UI.rglob("*.py")}
 TEMPLATES = {path: path.read_text(encoding="utf-8") for path in UI.rglob("*.html")}
-DECODING = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
+DECODING = (
+    "colour",
+    "transparency",
+    "rotated_by_exif",
+    "white_is_zero",
+    "first_of_several",
+    "dicom_repaired",
+)
 GATE = ("unlike_training", "low_resolution")
 
 

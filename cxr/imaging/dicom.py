@@ -130,7 +130,7 @@ def _gray(data: "Dataset", stored: Stored, notes: tuple[WarningCode, ...], name:
         # Without a window, straight lines do not matter but for their direction.
         inverted ^= data.get("RescaleSlope", 1) < 0 and not has_modality_lut(data)
         values = _unwindowed(
-            levels.astype(np.int64) if has_modality_lut(data) else every, index, padding, data
+            levels.astype(np.int32) if has_modality_lut(data) else every, index, padding, data
         )
     notes = (*notes, "white_is_zero") if inverted else notes
     shown = from_array(values, notes, white_is_zero=inverted)
@@ -148,7 +148,7 @@ def _padding(data: "Dataset", stored: Stored, name: str) -> NDArray[np.bool_] | 
 
 
 def _unwindowed(
-    levels: NDArray[np.int64], index: NDArray[np.int64], padding: NDArray[np.bool_] | None, data: "Dataset"
+    levels: NDArray[np.int32], index: NDArray[np.int32], padding: NDArray[np.bool_] | None, data: "Dataset"
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Levels as they are; signed ones from their darkest on. Padding has no part in that."""
     values = levels[index]

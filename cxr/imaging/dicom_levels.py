@@ -33,18 +33,18 @@ class Lut(NamedTuple):
         return self.table[np.clip(index, 0, len(self.table) - 1)]
 
 
-def every_value(data: "Dataset") -> NDArray[np.int64]:
+def every_value(data: "Dataset") -> NDArray[np.int32]:
     """All values that the stored bits can hold, in order."""
     low = -(2 ** (data.BitsStored - 1)) if data.PixelRepresentation else 0
-    return np.arange(low, low + 2**data.BitsStored)
+    return np.arange(low, low + 2**data.BitsStored, dtype=np.int32)
 
 
-def index_of(stored: Stored, every: NDArray[np.int64]) -> NDArray[np.int64]:
+def index_of(stored: Stored, every: NDArray[np.int32]) -> NDArray[np.int32]:
     """Places of stored values in the table of all; JPEG-LS and JPEG 2000 may hold more bits than the data set tells."""
-    return np.clip(stored.astype(np.int64), every[0], every[-1]) - every[0]
+    return np.clip(stored.astype(np.int32), every[0], every[-1]) - every[0]
 
 
-def modality_levels(data: "Dataset", every: NDArray[np.int64], name: str) -> NDArray[np.float64]:
+def modality_levels(data: "Dataset", every: NDArray[np.int32], name: str) -> NDArray[np.float64]:
     """Every stored value after the modality transformation."""
     lut = _first_item(data, "ModalityLUTSequence", name)
     if lut is not None:
@@ -91,7 +91,7 @@ def _first_item(data: "Dataset", keyword: str, name: str) -> Lut | None:
     return _lut(data, descriptor, content, keyword, name)
 
 
-def palette(data: "Dataset", every: NDArray[np.int64], name: str) -> NDArray[np.uint16] | NDArray[np.uint8]:
+def palette(data: "Dataset", every: NDArray[np.int32], name: str) -> NDArray[np.uint16] | NDArray[np.uint8]:
     """RGB (n, 3) of every stored value, uint8 or uint16 (DICOM PS3.3, C.7.6.3.1.5)."""
     with pydicom_call(bad_value(name, "the palette", "cannot be read")):
         parts = [data[keyword].value for keyword in PALETTES]

@@ -5,10 +5,15 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
-from cxr.imaging.decode import MAX_BYTES, MAX_PIXELS, MIN_SIDE
+from cxr.imaging.decode import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MIN_SIDE
 from ui.words.locales import LANGUAGES, Language, Locale, language_of
 
-_LIMITS = {"mebibytes": MAX_BYTES // 2**20, "megapixels": MAX_PIXELS // 10**6, "side": MIN_SIDE}
+_LIMITS = {
+    "mebibytes": MAX_BYTES // 2**20,
+    "megapixels": MAX_PIXELS // 10**6,
+    "side": MIN_SIDE,
+    "aspect": MAX_ASPECT,
+}
 """Placeholders that every word may use: the limits of decoding."""
 
 
