@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 
 from cxr.errors import ImageRule, RequestRule
-from cxr.model.decision import Label
 from cxr.serving.slot import State
+from cxr.types import Decision
 from ui import words as text
 from ui.html import about, panels
 
@@ -93,7 +93,7 @@ def test_every_code_has_words_in_both_languages() -> None:
     codes = {f"warning.{code}" for code in (*DECODING, *GATE, *panels.REFUSALS)}
     codes |= {f"error.{code}" for code in (*get_args(ImageRule), *get_args(RequestRule))}
     codes |= {f"state.{state}" for state in get_args(State)}
-    codes |= {f"decision.{label}" for label in (*get_args(Label), "REFUSED")}
+    codes |= {f"decision.{label}" for label in (*get_args(Decision), "REFUSED")}
     codes |= {f"figure.{key}" for key in about.FIGURES} | {f"explain.{key}" for key in about.FIGURES}
     for table in text.WORDS.values():
         assert codes - set(table) == set()
