@@ -188,6 +188,7 @@ def _films(recipe_name: str, folder: Path) -> "tuple[Recipe, LoadedFilms]":
 def _epoch(recipe_name: str, folder: Path) -> dict[str, float]:
     """What three epochs need more than one, halved; validated on a single batch."""
     from trainer.fit import choose_precision, fit
+    from trainer.training_run import TrainingRun
 
     recipe, films = _films(recipe_name, folder)
     rows = range(len(films.films))
@@ -196,7 +197,7 @@ def _epoch(recipe_name: str, folder: Path) -> dict[str, float]:
     def epochs(count: int) -> float:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as place:
-            fit(recipe.model_copy(update={"epochs": count}), films, few, 0, dtype, Path(place))
+            fit(TrainingRun(recipe.model_copy(update={"epochs": count}), films, few, 0, dtype, Path(place)))
         return time.perf_counter() - start
 
     once = epochs(1)

@@ -4,18 +4,25 @@ import sys
 from collections.abc import Callable
 
 from cxr.errors import CxrError
+from cxr.log import configure
 
 FAILED = 2
 INTERRUPTED = 130
 
 
 def run_command(main: Callable[[], object], debug: bool = False) -> int:
-    """Run `main` and return the exit code: 0, 2 after an error that is told in words, 130 after Ctrl-C.
+    """Set up the log, run `main` and turn its errors into one line.
 
-    debug: let the exception through, with its traceback. What is neither a CxrError nor a refusal of the
-    operating system is a fault of ours and always comes through.
+    Args:
+        main: the command.
+        debug: let every exception through, with its traceback. What is neither a CxrError nor a refusal of the
+            operating system is a fault of ours and always comes through.
+
+    Returns:
+        The exit code: 0, 2 after an error, 130 after Ctrl-C.
     """
     try:
+        configure()
         main()
     except KeyboardInterrupt:
         if debug:
@@ -30,7 +37,7 @@ def run_command(main: Callable[[], object], debug: bool = False) -> int:
     except OSError as error:
         if debug:
             raise
-        print(f"error: {_in_words(error)}; pass --debug for the whole story", file=sys.stderr)
+        print(f"error: {_in_words(error)}; rerun with --debug to see the traceback", file=sys.stderr)
         return FAILED
     return 0
 

@@ -76,8 +76,4 @@ def new_folder(path: Path) -> Iterator[Path]:
 def require_free(path: Path) -> None:
     """Raise UsageError unless `path` is absent or an empty folder: nothing of the user's is overwritten."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(
-            "an output folder that is new or empty",
-            f"{path}, which already holds files",
-            "name another --out, or remove it",
-        )
+        raise UsageError(f"{path} already holds files. Give an --out that is new or empty.")

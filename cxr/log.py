@@ -22,36 +22,51 @@ VARIABLE = "LOG_FORMAT"
 """Environment variable that chooses the form of a line: text (the default) or json."""
 OUR_LOGGERS = ("app", "benchmarks", "cxr", "evaluation", "trainer", "ui")
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_SCREEN, _FILE = "cxr-screen", "cxr-file"
 _requests = logging.getLogger("app.requests")
 
 
-def configure(path: Path | None = None) -> None:
+def configure() -> None:
     """Send the log to standard error: our own lines from INFO on, other libraries' from WARNING on.
 
     For commands and the app, never for a library module. A second call replaces the first.
 
-    Args:
-        path: a file that gets the same lines, too; it is appended to.
-
     Raises:
         UsageError: LOG_FORMAT is neither text nor json.
     """
+    formatter, root = _formatter(), logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]:
+        root.removeHandler(handler)
+    _add(_StderrHandler(), formatter)
+    root.setLevel(logging.WARNING)
+
+
+@contextmanager
+def kept_in(path: Path) -> Iterator[None]:
+    """Append the log's lines to the file `path`, too, while the block runs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    _add(handler, _formatter())
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def _add(handler: logging.Handler, formatter: logging.Formatter) -> None:
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _formatter() -> logging.Formatter:
     form = os.environ.get(VARIABLE, "").strip() or "text"
     if form not in ("text", "json"):
         raise UsageError(
             f"{VARIABLE}={form} is not a format of the log. Set it to text or json, or unset it."
         )
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if handler.name in (_SCREEN, _FILE)]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(logging.WARNING)
-    root.addHandler(_named(_SCREEN, _StderrHandler(), form))
-    if path is not None:
-        root.addHandler(_named(_FILE, logging.FileHandler(path, encoding="utf-8"), form))
-    for name in OUR_LOGGERS:
-        logging.getLogger(name).setLevel(logging.INFO)
+    return _JsonFormatter() if form == "json" else logging.Formatter(_TEXT)
 
 
 @dataclass
@@ -84,12 +99,6 @@ def logged(endpoint: str) -> Iterator[Outcome]:
         milliseconds = round((time.perf_counter() - start) * 1000, 1)
         fields = {"endpoint": endpoint, "outcome": outcome.code, "milliseconds": milliseconds}
         _requests.info("%s %s %.1f ms", *fields.values(), extra={"fields": fields})
-
-
-def _named(name: str, handler: logging.Handler, form: str) -> logging.Handler:
-    handler.set_name(name)
-    handler.setFormatter(_JsonFormatter() if form == "json" else logging.Formatter(_TEXT))
-    return handler
 
 
 class _StderrHandler(logging.Handler):

@@ -10,7 +10,7 @@ from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.sources import DataIdentity, FilmSource, open_data
 from cxr.errors import UsageError
 from cxr.files import new_folder, require_free, write_json
-from cxr.model.predictions import ScoredFilm, read_predictions, write_predictions
+from cxr.model.predictions import ScoredFilm, write_predictions
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from evaluation.audit import audit
@@ -38,11 +38,11 @@ def run(config: RunConfig) -> dict[str, Any]:
     predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
     found = _audit(config, source, split, predictor, loaded) if config.audit else None
+    rows = score_films(predictor, loaded)
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(
-            folder, predictor, loaded, identity, split, config.resamples, config.seed, audit=found
+            folder, predictor, loaded, rows, identity, split, config.resamples, config.seed, audit=found
         )
-        rows = read_predictions(folder / "predictions.csv")
         context = {
             "trained_on": _trained_on(predictor),
             "worst_errors": [_listed(row) for row in worst_errors(rows, metrics["threshold"], LISTED_ERRORS)],
@@ -59,6 +59,7 @@ def evaluate_and_write(
     folder: Path,
     predictor: Predictor,
     loaded: LoadedFilms,
+    rows: Sequence[ScoredFilm],
     identity: DataIdentity,
     split: str,
     resamples: int = 2000,
@@ -66,14 +67,15 @@ def evaluate_and_write(
     history: History | None = None,
     show_films: bool = True,
     audit: Mapping[str, Any] | None = None,
+    also: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Score films, fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
+    """Fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
 
-    loaded: films through `predictor.preprocess`; history: one mapping an epoch, for the training curves;
-    show_films: whether the sample grid, which shows the films themselves, is drawn; audit: what evaluation.audit
-    found. Raises DataError for no films.
+    loaded: films through `predictor.preprocess`; rows: the predictor's answers for them (`score_films`);
+    history: one mapping an epoch, for the training curves; show_films: whether the sample grid, which shows the
+    films themselves, is drawn; audit: what evaluation.audit found; also: further entries of the metrics.
+    Raises DataError for no films.
     """
-    rows = score_films(predictor, loaded)
     metrics = {
         "model": _model_record(predictor),
         "data": {
@@ -85,6 +87,7 @@ def evaluate_and_write(
         "decision": predictor.decision.model_dump(mode="json"),
         **evaluate(rows, predictor.decision.threshold, resamples, seed, predictor.decision.uncertain_band),
         **({"audit": audit} if audit else {}),
+        **(also or {}),
     }
     write_predictions(folder / "predictions.csv", rows)
     write_json(folder / "metrics.json", metrics)

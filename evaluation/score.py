@@ -3,7 +3,10 @@
 Memory does not grow with the films, but for a hash of each one's name, by which none is answered twice.
 """
 
+import csv
 import glob
+import hashlib
+import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -14,13 +17,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cxr.errors import ImageError, UsageError
+from cxr.errors import DataError, ImageError, UsageError
+from cxr.files import write_json
 from cxr.imaging.decode import SUFFIXES, GrayImage, decode_file
 from cxr.model.answer import Answer, Failure
+from cxr.model.answer_csv import COLUMNS, cells_of, csv_header, csv_lines, plain_cell
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from cxr.threads import cpu_count
-from evaluation.answers_file import AnswersFile, shown
 from evaluation.config import ScoreConfig
 
 CHUNK = 16
@@ -31,15 +35,10 @@ _DICOM = (".dcm", ".dicom", "")  # scanners write files without a suffix
 
 
 def score(config: ScoreConfig) -> Counter[str]:
-    """Answer for every file that `config.out` does not name yet; unreadable files are rows with an error.
+    """Answer for every file that `config.out` does not name yet. Returns how many were what.
 
-    Returns:
-        How many files had which outcome.
-
-    Raises:
-        UsageError: There are no files, another run is writing `config.out`, or another model wrote it.
-        DataError: `config.out` is not a CSV of answers; its bytes stay as they are.
-        BundleError: The model cannot be loaded.
+    Raises UsageError or DataError before anything is written, BundleError where the model cannot be had. Files that
+    cannot be read as one radiograph are rows with an error.
     """
     total = _count(config.files)
     return score_with(open_model(config.model).predictor, config, total)
@@ -48,9 +47,8 @@ def score(config: ScoreConfig) -> Counter[str]:
 def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter[str]:
     """As `score`, with a model that is loaded; total: how many files there are, for the bar."""
     counts: Counter[str] = Counter()
-    with AnswersFile(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
-        files = (path for path in find_files(config.files) if not answers.is_own(path))
-        wanted = (path for path in files if answers.claim(path))
+    with Answers(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
+        wanted = (path for path in find_files(config.files) if answers.claim(path))
         for rows in answer_files(predictor, wanted):
             answers.append(rows)
             counts.update(map(_outcome, rows))
@@ -144,3 +142,125 @@ def _outcome(answer: Answer) -> str:
     if answer.error:
         return "unreadable"
     return answer.decision or "refused"
+
+
+# --- The CSV
+
+
+class Answers:
+    """The CSV of answers, open for more. Every row is one line: written whole or, by a kill, cut short.
+
+    The model that answers is noted beside it, so that one CSV never mixes the answers of two.
+    """
+
+    def __init__(self, path: Path, predictor: Predictor) -> None:
+        """Open or begin the CSV, and drop a last line that was cut short.
+
+        Raises UsageError where another model wrote it, DataError where it is no CSV of answers.
+        """
+        self._known: set[bytes] = set()
+        self._read_earlier(path)
+        self.earlier = len(self._known)
+        _note_model(path.with_name(f"{path.name}.model.json"), predictor, begin=not self.earlier)
+        # Unbuffered, in append mode: what a call has written is the operating system's, even if we are killed.
+        self._stream = path.open("ab", buffering=0)
+        if not self._stream.tell():
+            self._write(csv_header())
+
+    def __enter__(self) -> "Answers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def claim(self, path: Path) -> bool:
+        """True for a file that has no row yet, the first time that it is asked for."""
+        key = _key(shown(path))
+        fresh = key not in self._known
+        self._known.add(key)
+        return fresh
+
+    def append(self, rows: Iterable[Answer]) -> None:
+        """Add rows to the file's end."""
+        self._write(csv_lines(map(cells_of, rows)))
+
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            left = left[self._stream.write(left) :]
+
+    def _read_earlier(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            return
+        _drop_torn_line(path)
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            try:
+                reader = csv.reader(stream, strict=True)
+                header = next(reader, list(COLUMNS))
+                if tuple(header) != COLUMNS:
+                    raise _no_answers(path, ",".join(header)[:80])
+                for row in reader:
+                    if len(row) != len(COLUMNS):
+                        raise _no_answers(path, f"{len(row)} cells in line {reader.line_num}")
+                    self._known.add(_key(plain_cell(row[0])))
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise _no_answers(path, str(error)) from error
+
+
+def shown(path: Path) -> str:
+    """A path as the CSV names it: in one line, and bytes that are no UTF-8 as \\xNN."""
+    return _one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n").replace("\0", "\\0")
+
+
+def _key(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+
+
+def _drop_torn_line(path: Path) -> None:
+    with path.open("rb+") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        keep = end
+        while keep:
+            start = max(0, keep - 4096)
+            stream.seek(start)
+            found = stream.read(keep - start).rfind(b"\n")
+            keep = start + found + 1 if found >= 0 else start
+            if found >= 0:
+                break
+        if keep < end:
+            stream.truncate(keep)
+
+
+def _note_model(path: Path, predictor: Predictor, begin: bool) -> None:
+    sha256 = predictor.identity.sha256
+    model = {
+        "sha256": sha256,
+        "version": predictor.identity.version,
+        "decision": predictor.decision.model_dump(mode="json"),
+    }
+    if begin:
+        write_json(path, model)
+        return
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path.name} beside the CSV", "none that can be read", "name another --out"
+        ) from error
+    if noted != model:
+        raise UsageError(
+            f"the model that wrote the CSV ({str(noted.get('sha256'))[:12]})",
+            f"another, or another decision rule ({sha256[:12]})",
+            "name another --out",
+        )
+
+
+def _no_answers(path: Path, received: str) -> DataError:
+    return DataError(
+        f"a CSV with columns {','.join(COLUMNS)}", f"{path.name} ({received})", "name another --out"
+    )

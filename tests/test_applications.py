@@ -11,7 +11,7 @@ from cxr.model.applications import APPLICATIONS, body_of
 from cxr.model.bundle import NetworkSpec
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.networks import build_network
-from tests.test_fit import TINY, striped_films
+from tests.test_fit import TINY, run_of, striped_films
 from trainer.calibrate import HALF
 from trainer.config import TrainConfig
 from trainer.fit import fit
@@ -69,7 +69,7 @@ def test_training_starts_from_the_weights_of_a_file(tmp_path):
     set_initial_weights(network, recipe)
     for found, expected in zip(network.get_weights(), [*body.get_weights(), *head], strict=True):
         np.testing.assert_array_equal(found, expected)
-    fitted = fit(recipe, striped_films(24, 0), striped_films(12, 1), 0, "float32", tmp_path / "run")
+    fitted = fit(run_of(recipe, (striped_films(24, 0), striped_films(12, 1)), tmp_path / "run", seed=0))
     assert np.isfinite(fitted.history[0]["val_loss"])
 
 
@@ -101,8 +101,11 @@ def test_command_line_names_the_network_and_its_weights(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": "AlexNet"}, "--network among .*AlexNet"),
-        ({"network": "MobileNet", "weights": "no-such.h5"}, "--weights imagenet, random or a .h5"),
+        ({"network": "AlexNet"}, "--network AlexNet is not known. Choose one of .*DenseNet121"),
+        (
+            {"network": "MobileNet", "weights": "no-such.h5"},
+            r"no-such\.h5 is not a file. Give imagenet, random",
+        ),
         ({"weights": "imagenet"}, "residual_cnn starts from random weights only"),
     ],
 )

@@ -318,8 +318,8 @@ def test_a_bundle_without_export_is_served_by_keras_without_a_word(bundle, caplo
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a fresh interpreter, in which neither Keras nor TensorFlow can be imported."""
-    blocked = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+    """Run `code` in a fresh interpreter, in which nothing can be imported that requirements.txt does not bring."""
+    blocked = "import sys\nfor name in ('tensorflow', 'keras', 'h5py', 'onnx', 'tf2onnx'): sys.modules[name] = None\n"
     return subprocess.run(
         [sys.executable, "-c", blocked + code],
         cwd=ROOT,
@@ -353,8 +353,19 @@ def test_without_tensorflow_one_line_says_what_to_install(bundle):
     (bundle / EXPORT_FILE).unlink()
     done = python(f"from cxr.serving.local import load_model\nload_model({str(bundle)!r})")
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("cxr.errors.BundleError") and "no keras" in line
+    assert line.startswith("cxr.errors.BundleError") and "needs keras, which is not installed" in line
     assert "pip install keras tensorflow-cpu" in line and "model.onnx" in line
+
+
+@pytest.mark.parametrize("preprocess", [None, {"size": 150, "resample": "nearest"}])
+def test_a_bare_h5_on_an_install_of_requirements_txt_is_one_line(preprocess, tmp_path):
+    (tmp_path / "theirs.h5").write_bytes((ROOT / "bundles" / "default" / "model.h5").read_bytes())
+    stated = {"MODEL_PREPROCESS": json.dumps(preprocess)} if preprocess else {}
+    environment = {"MODEL": str(tmp_path / "theirs.h5"), "CXR_CACHE": str(tmp_path), **stated}
+    done = python("import app\nsys.exit(app.main())", **environment)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr and "theirs.h5" in done.stderr.splitlines()[-1]
+    assert "which is not installed. Run pip install keras tensorflow-cpu h5py onnx tf2onnx" in done.stderr
 
 
 # --- The command

@@ -1,5 +1,9 @@
 """Fitting: the same history again, after a stop as without, and a clear end on NaN. TensorFlow is imported here."""
 
+import math
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,8 +12,9 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.bundle import NetworkSpec
-from trainer.fit import STATE_FILE, fit
+from trainer.fit import STATE_FILE, fit, learning_rates
 from trainer.recipes import DEFAULT, Augmentation, Recipe
+from trainer.training_run import TrainingRun
 
 SIZE = 32
 TINY = Recipe(
@@ -21,7 +26,7 @@ TINY = Recipe(
     learning_rate=3e-3,
     schedule="cosine",
     weight_decay=0.01,
-    averaging=0.9,
+    ema_decay=0.9,
     sampling="balanced",
     validation="grouped",
     patience=4,
@@ -43,6 +48,12 @@ def striped_films(count: int, seed: int) -> LoadedFilms:
     return LoadedFilms(films, pixels)
 
 
+def run_of(recipe: Recipe, films: tuple[LoadedFilms, LoadedFilms], folder: Path, **changes) -> TrainingRun:
+    """A run in float32 from seed 3 that learns the first films and is tuned on the second."""
+    run = TrainingRun(recipe, *films, seed=3, precision="float32", folder=folder)
+    return replace(run, **changes)
+
+
 @pytest.fixture(scope="module")
 def films():
     return striped_films(60, 0), striped_films(30, 1)
@@ -50,7 +61,7 @@ def films():
 
 @pytest.fixture(scope="module")
 def unbroken(films, tmp_path_factory):
-    return fit(TINY, *films, seed=3, dtype="float32", folder=tmp_path_factory.mktemp("unbroken"))
+    return fit(run_of(TINY, films, tmp_path_factory.mktemp("unbroken")))
 
 
 def test_learns_and_keeps_best_epoch(unbroken):
@@ -71,11 +82,11 @@ def test_served_weights_are_those_of_the_best_epoch(unbroken, films):
 
 
 def test_same_seed_gives_same_history(unbroken, films, tmp_path):
-    assert fit(TINY, *films, seed=3, dtype="float32", folder=tmp_path).history == unbroken.history
+    assert fit(run_of(TINY, films, tmp_path)).history == unbroken.history
 
 
 def test_other_seed_gives_other_history(unbroken, films, tmp_path):
-    assert fit(TINY, *films, seed=4, dtype="float32", folder=tmp_path).history != unbroken.history
+    assert fit(run_of(TINY, films, tmp_path, seed=4)).history != unbroken.history
 
 
 class Killed(BaseException):
@@ -89,11 +100,11 @@ def test_resumed_run_repeats_the_unbroken_history(network, films, tmp_path, monk
         update={"network": network, "preprocess": PreprocessSpec(size=size, resample="box")}
     )
     films = tuple(LoadedFilms(part.films, _enlarge(part.pixels, size)) for part in films)
-    whole = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "whole")
+    whole = fit(run_of(recipe, films, tmp_path / "whole"))
 
     from trainer import fit as module
 
-    original, epochs_done = module._Run.train_epoch, []
+    original, epochs_done = module._Training.train_epoch, []
 
     def dies_in_third_epoch(self, epoch, *rest):
         if epoch == 3:
@@ -102,12 +113,12 @@ def test_resumed_run_repeats_the_unbroken_history(network, films, tmp_path, monk
         epochs_done.append(epoch)
         return original(self, epoch, *rest)
 
-    monkeypatch.setattr(module._Run, "train_epoch", dies_in_third_epoch)
+    monkeypatch.setattr(module._Training, "train_epoch", dies_in_third_epoch)
     with pytest.raises(Killed):
-        fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "broken")
-    monkeypatch.setattr(module._Run, "train_epoch", original)
+        fit(run_of(recipe, films, tmp_path / "broken"))
+    monkeypatch.setattr(module._Training, "train_epoch", original)
     assert epochs_done == [1, 2] and (tmp_path / "broken" / STATE_FILE).is_file()
-    resumed = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "broken")
+    resumed = fit(run_of(recipe, films, tmp_path / "broken"))
     assert resumed.history == whole.history
     for mine, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -118,8 +129,8 @@ def _enlarge(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def test_stops_early(films, tmp_path):
-    recipe = TINY.model_copy(update={"learning_rate": 1e-12, "averaging": 0.0, "epochs": 40, "patience": 2})
-    history = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path).history
+    recipe = TINY.model_copy(update={"learning_rate": 1e-12, "ema_decay": 0.0, "epochs": 40, "patience": 2})
+    history = fit(run_of(recipe, films, tmp_path)).history
     assert len(history) < 40
 
 
@@ -127,17 +138,40 @@ def test_loss_that_is_not_finite_stops_the_run(films, tmp_path):
     recipe = TINY.model_copy(
         update={"learning_rate": 1e30, "schedule": "constant", "augmentation": Augmentation(), "epochs": 10}
     )
-    with pytest.raises(TrainingError, match="a finite loss"):
-        fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path)
+    with pytest.raises(TrainingError) as stopped:
+        fit(run_of(recipe, films, tmp_path))
+    assert "--learning-rate below 1e+30 and another --out" in str(stopped.value)
+    with pytest.raises(TrainingError, match=r"below 1e\+30, or --precision float32 and another --out"):
+        fit(run_of(recipe, films, tmp_path / "other", precision="mixed_bfloat16"))
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 24])
+def test_learning_rate_warms_up_linearly_and_falls_by_a_cosine(epochs):
+    """As it was before Keras's CosineDecay computed it, so that a recipe's history stays its own."""
+    recipe, steps = TINY.model_copy(update={"epochs": epochs}), 7
+    total = epochs * steps
+    warm_up = max(1, total // 20)
+    expected = [
+        (number + 1) / warm_up
+        if number < warm_up
+        else 0.5 * (1 + math.cos(math.pi * (number - warm_up) / (total - warm_up)))
+        for number in range(total)
+    ]
+    rate = learning_rates(recipe, steps)
+    found = [rate(number) / recipe.learning_rate for number in range(total)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_constant_learning_rate_stays():
+    rate = learning_rates(TINY.model_copy(update={"schedule": "constant"}), 5)
+    assert {rate(number) for number in range(20)} == {TINY.learning_rate}
 
 
 def test_tensorboard_log_holds_each_epoch(films, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     recipe = TINY.model_copy(update={"epochs": 2})
-    fitted = fit(
-        recipe, *films, seed=3, dtype="float32", folder=tmp_path / "run", tensorboard=tmp_path / "log"
-    )
+    fitted = fit(run_of(recipe, films, tmp_path / "run", tensorboard=tmp_path / "log"))
     log = EventAccumulator(str(tmp_path / "log")).Reload()
     steps = [event.step for event in log.Tensors("val_loss")]
     assert steps == [row["epoch"] for row in fitted.history]

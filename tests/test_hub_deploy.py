@@ -101,7 +101,7 @@ def test_dry_run_changes_nothing(hub, deploy):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault(402, "POST /api/repos/create"), "ZeroGPU hardware or a paid plan.*HTTP 402.*choose a plan"),
+        (Fault(402, "POST /api/repos/create"), "ZeroGPU hardware or a paid plan.*HTTP 402.*Choose a plan"),
         (Fault(403, "POST /api/repos/create"), "HTTP 403.*may write"),
         (Fault(503, "POST /api/spaces/.*/variables"), "variable MODEL.*HTTP 503"),
         (Fault("reset", "POST /api/spaces/.*/commit"), "whole or not at all.*deploy again"),

@@ -70,11 +70,13 @@ def strip(value) -> None:
 
 
 def opened(path: Path):
-    return open_model(str(path), log=[].append).predictor
+    return open_model(str(path)).predictor
 
 
 def test_it_is_served_as_stated_and_refused_where_nothing_is_stated(theirs, monkeypatch):
-    with pytest.raises(BundleError, match=r"theirs\.h5 without; state it, for example MODEL_PREPROCESS"):
+    with pytest.raises(
+        BundleError, match=r"theirs\.h5 does not say how images are preprocessed\. Set MODEL_PRE"
+    ):
         opened(theirs)
     monkeypatch.setenv("MODEL_PREPROCESS", STATED)
     predictor = opened(theirs)

@@ -124,20 +124,23 @@ def test_private(hub, publish):
 
 def test_private_refuses_a_public_repository(hub, publish):
     hub.commit(*KEY, {"x": b"x"})
-    assert "which is public" in refused(publish("--private"))
+    assert "owner/cxr is public" in refused(publish("--private"))
     assert len(hub.repos[KEY]) == 1
 
 
 def test_a_version_that_is_tagged_is_refused(hub, publish, small_bundle, tmp_path):
     publish()
     again = released(small_bundle, tmp_path / "again", "0.1.0", threshold=0.7)
-    assert "v0.1.0, which is there" in refused(publish(folder=again))
+    assert "v0.1.0 is on the Hub already" in refused(publish(folder=again))
     assert len(hub.repos[KEY]) == 2
 
 
 # What goes wrong at which request, and what the line has to say. The branch stays as it was in all of them.
 FAULTS = {
-    "no connection at look": (Fault("reset", "GET /api/models"), "look at the repository"),
+    "no connection at look": (
+        Fault("reset", "GET /api/models"),
+        "The repository could not be read from the Hub",
+    ),
     "Hub down at look": (Fault(503, "GET /api/models"), r"the Hub failed \(HTTP 503\)"),
     "hang at look": (Fault("hang", "GET /api/models"), "no answer in time"),
     "no right to create": (Fault(403, "POST /api/repos/create"), "may not do that.*may write"),
@@ -146,7 +149,7 @@ FAULTS = {
     "Hub down at commit": (Fault(503, COMMIT), r"HTTP 503"),
     "no right to commit": (Fault(403, COMMIT), "may not do that"),
     "hang at commit": (Fault("hang", COMMIT), "no answer in time"),
-    "parent moved": (Fault(412, COMMIT), "branch has moved on.*run the command again"),
+    "parent moved": (Fault(412, COMMIT), "branch has moved on.*: run the command again"),
     "upload refused": (Fault(400, "PUT /upload"), "publish again"),
     "quota": (Fault(402, COMMIT), "paid plan"),
 }

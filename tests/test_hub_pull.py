@@ -1,5 +1,6 @@
 """MODEL=hub:... over HTTP: what serves when the Hub answers, and when it does not."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def fresh(hub: hub_server.Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         kept.clear()
     for name, value in environment(hub.url, tmp_path / "hf_home").items():
         monkeypatch.setenv(name, value)
+    # Read at import, so this process must be told too; the one that fetches reads the environment.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf_home" / "hub"))
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +52,19 @@ def versions(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 @pytest.fixture
-def log() -> list[str]:
-    return []
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """The lines of the log of cxr.serving, as they come."""
+    lines: list[str] = []
+    caplog.set_level(logging.INFO, "cxr.serving")
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.getLogger("cxr.serving").addHandler(handler)
+    yield lines
+    logging.getLogger("cxr.serving").removeHandler(handler)
 
 
-def opened(log: list[str], model: str = MODEL, revision: str | None = None) -> Served:
-    return open_model(model, revision, patience=QUICK, log=log.append)
+def opened(model: str = MODEL, revision: str | None = None) -> Served:
+    return open_model(model, revision, patience=QUICK)
 
 
 def version(served: Served) -> str:
@@ -63,7 +73,7 @@ def version(served: Served) -> str:
 
 def test_a_pull_fetches_what_serving_needs_and_answers_as_the_bundle(hub, versions, small_bundle, log):
     sha = hub.commit(*KEY, versions[0])
-    served = opened(log)
+    served = opened()
     identity = served.predictor.identity
     assert (served.state, identity.source, identity.revision) == ("as_asked", MODEL, sha)
     assert log == [f"model: {MODEL} 0.1.0 at {sha}"]
@@ -71,7 +81,7 @@ def test_a_pull_fetches_what_serving_needs_and_answers_as_the_bundle(hub, versio
     listed = load_bundle(small_bundle).description.sha256
     assert fetched == {"bundle.json", *(name for name in listed if not is_for_the_record(name))}
     assert "model.h5" in fetched and "README.md" not in fetched and "manifest.csv" not in fetched
-    here = open_model(str(small_bundle), log=log.append)
+    here = open_model(str(small_bundle))
     assert served.predictor.predict(FILM).probability == pytest.approx(
         here.predictor.predict(FILM).probability, abs=1e-6
     )
@@ -79,9 +89,9 @@ def test_a_pull_fetches_what_serving_needs_and_answers_as_the_bundle(hub, versio
 
 def test_a_second_pull_fetches_no_file_again(hub, versions, log):
     hub.commit(*KEY, versions[0])
-    opened(log)
+    opened()
     hub.requests.clear()
-    assert opened(log).state == "as_asked"
+    assert opened().state == "as_asked"
     assert not [line for line in hub.requests if line.startswith("GET /owner")]
 
 
@@ -89,36 +99,37 @@ def test_revisions(hub, versions, log):
     old = hub.commit(*KEY, versions[0])
     new = hub.commit(*KEY, versions[1])
     hub.tags[KEY] = {"v0.1.0": old}
-    assert opened(log).predictor.identity.revision == new
+    assert opened().predictor.identity.revision == new
     for served in (
-        opened(log, f"{MODEL}@v0.1.0"),
-        opened(log, revision="v0.1.0"),
-        opened(log, f"{MODEL}@{old}"),
+        opened(f"{MODEL}@v0.1.0"),
+        opened(revision="v0.1.0"),
+        opened(f"{MODEL}@{old}"),
     ):
         assert served.predictor.identity.revision == old and version(served) == "0.1.0"
 
 
 def test_a_commit_in_the_cache_serves_without_asking(hub, versions, log):
     sha = hub.commit(*KEY, versions[0])
-    opened(log, f"{MODEL}@{sha}")
+    opened(f"{MODEL}@{sha}")
     hub.requests.clear()
-    assert opened(log, f"{MODEL}@{sha}").state == "as_asked"
+    assert opened(f"{MODEL}@{sha}").state == "as_asked"
     assert hub.requests == []
 
 
+BROKEN_OFF = "reset by peer|peer closed connection|received .* expected|broke off"
 # What goes wrong at which request, and why, in the log.
 FAULTS = {
     "503": (Fault(503), r"the Hub failed \(HTTP 503\)"),
     "reset": (Fault("reset"), r"reset|no connection"),
     "hang": (Fault("hang"), "no answer"),
     "slow": (Fault("slow"), "no answer"),
-    "truncated answer": (Fault("truncate", "GET /api"), "received"),
-    "truncated file": (Fault("truncate", "GET /owner/cxr/resolve/.*model.h5"), "received"),
+    "truncated answer": (Fault("truncate", "GET /api"), BROKEN_OFF),
+    "truncated file": (Fault("truncate", "GET /owner/cxr/resolve/.*model.h5"), BROKEN_OFF),
     "hang at a file": (Fault("hang", "GET /owner/cxr/resolve/.*model.h5"), "no answer"),
     "wrong bytes": (Fault("alter", "GET /owner/cxr/resolve/.*model.h5"), "sha256"),
-    "wrong description": (Fault("alter", "GET /owner/cxr/resolve/.*bundle.json"), "received"),
+    "wrong description": (Fault("alter", "GET /owner/cxr/resolve/.*bundle.json"), "the answer is not JSON"),
     "access lost": (Fault(403), "may not do that"),
-    "token refused": (Fault(401), "does not know your token|no such repository"),
+    "token refused": (Fault(401), "does not accept your token|no such repository"),
     "deleted": (Fault(404), "HTTP 404"),
 }
 
@@ -127,12 +138,12 @@ FAULTS = {
 def test_with_a_cached_model_it_serves_and_says_why(hub, versions, log, name):
     fault, why = FAULTS[name]
     first = hub.commit(*KEY, versions[0])
-    expected = opened(log).predictor.predict(FILM).probability
+    expected = opened().predictor.predict(FILM).probability
     # Another file than the cached one; HDF5 ignores what follows its end.
     hub.commit(*KEY, versions[1] | {"model.h5": versions[1]["model.h5"] + b"\0"})
     hub.faults.append(Fault(fault.kind, fault.match))
     log.clear()
-    served = opened(log)
+    served = opened()
     assert (served.state, served.predictor.identity.revision) == ("cached", first)
     assert served.predictor.predict(FILM).probability == expected
     assert len(log) == 2 and re.search(why, log[0]), log
@@ -146,40 +157,40 @@ def test_with_nothing_cached_it_is_refused_and_nothing_else_serves(hub, versions
     hub.commit(*KEY, versions[0])
     hub.faults.append(Fault(fault.kind, fault.match))
     with pytest.raises(CxrError) as refused:
-        opened(log)
+        opened()
     assert re.search(why, str(refused.value)) and "\n" not in str(refused.value) and log == []
 
 
 def test_a_refused_connection(hub, versions, log, monkeypatch):
     hub.commit(*KEY, versions[0])
-    opened(log)
+    opened()
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert opened(log).state == "cached"
+    assert opened().state == "cached"
 
 
 def test_offline_by_the_users_wish(hub, versions, log, monkeypatch):
     hub.commit(*KEY, versions[0])
-    opened(log)
+    opened()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     hub.requests.clear()
-    assert opened(log).state == "cached" and "HF_HUB_OFFLINE" in log[-2]
+    assert opened().state == "cached" and "HF_HUB_OFFLINE" in log[-2]
     assert hub.requests == []
 
 
 def test_bytes_that_were_damaged_once_are_fetched_again(hub, versions, log):
     hub.commit(*KEY, versions[0])
     hub.faults.append(Fault("alter", "GET /owner/cxr/resolve/.*model.h5", times=1))
-    assert opened(log).state == "as_asked"
+    assert opened().state == "as_asked"
 
 
 def test_a_commit_that_does_not_verify_never_serves_nor_later(hub, versions, log):
     """The branch's newest commit is broken on the Hub itself; the one before goes on, also without network."""
     good = hub.commit(*KEY, versions[0])
-    opened(log)
+    opened()
     hub.commit(*KEY, versions[1] | {"metrics.json": b"{}"})
-    assert opened(log).predictor.identity.revision == good
+    assert opened().predictor.identity.revision == good
     hub.faults.append(Fault(503))
-    assert opened(log).predictor.identity.revision == good
+    assert opened().predictor.identity.revision == good
 
 
 @pytest.mark.parametrize(
@@ -187,7 +198,7 @@ def test_a_commit_that_does_not_verify_never_serves_nor_later(hub, versions, log
     [
         ({"README.md": b"hello"}, "no such file"),
         ({"bundle.json": b"[]"}, "lists no files"),
-        ({"bundle.json": b"{"}, "received"),
+        ({"bundle.json": b"{"}, "the answer is not JSON"),
         ({"bundle.json": b'{"sha256": {}}'}, "schema_version"),
         ({"bundle.json": b'{"sha256": {"../../x": "0"}}'}, "schema_version"),
     ],
@@ -195,15 +206,15 @@ def test_a_commit_that_does_not_verify_never_serves_nor_later(hub, versions, log
 def test_a_repository_of_another_kind(hub, log, files, said):
     hub.commit(*KEY, files)
     with pytest.raises(CxrError, match=said):
-        opened(log)
+        opened()
 
 
 def test_unknown_repository_and_revision(hub, versions, log):
     hub.commit(*KEY, versions[0])
     with pytest.raises(HubError, match="no such repository"):
-        opened(log, "hub:owner/nowhere")
+        opened("hub:owner/nowhere")
     with pytest.raises(HubError, match="no such revision"):
-        opened(log, f"{MODEL}@v9")
+        opened(f"{MODEL}@v9")
 
 
 @pytest.mark.parametrize(
@@ -222,19 +233,21 @@ def test_forms_that_are_none(model, revision):
 
 
 def test_the_default_serves_only_where_no_model_was_named(small_bundle, tmp_path, log):
-    served = open_model(None, None, small_bundle, log=log.append)
+    served = open_model(None, None, small_bundle)
     assert served.state == "default" and log == ["model: bundle 0.1.0, the embedded default"]
     with pytest.raises(UsageError):
-        open_model(str(tmp_path / "nowhere"), None, small_bundle, log=log.append)
-    with pytest.raises(UsageError, match="hub:OWNER/NAME only"):
-        open_model(str(small_bundle), "v1", small_bundle, log=log.append)
+        open_model(str(tmp_path / "nowhere"), None, small_bundle)
+    with pytest.raises(
+        UsageError, match=r"MODEL_REVISION=v1 needs MODEL=hub:OWNER/NAME, but MODEL is .*\. Unset"
+    ):
+        open_model(str(small_bundle), "v1", small_bundle)
 
 
 # --- The watch
 
 
 def watching(log: list[str]) -> tuple[Serving, Watch, list[str]]:
-    serving = Serving(opened(log))
+    serving = Serving(opened())
     prepared: list[str] = []
     log.clear()
 
@@ -242,7 +255,7 @@ def watching(log: list[str]) -> tuple[Serving, Watch, list[str]]:
         assert serving.now.predictor is not predictor, "it serves before it is ready"
         prepared.append(predictor.identity.version)
 
-    return serving, Watch(serving, MODEL, None, prepare, QUICK, log.append), prepared
+    return serving, Watch(serving, MODEL, None, prepare, QUICK), prepared
 
 
 def test_the_watch_exchanges_for_a_new_commit_and_only_then(hub, versions, log):
@@ -290,7 +303,7 @@ def test_the_watch_outlives_a_hub_that_is_away_and_says_it_once(hub, versions, l
 
 def test_the_watch_notes_that_the_hub_is_back(hub, versions, log):
     hub.commit(*KEY, versions[0])
-    opened(log)
+    opened()
     hub.faults.append(Fault(503))
     serving, watch, _ = watching(log)
     assert serving.now.state == "cached"

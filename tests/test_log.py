@@ -8,7 +8,7 @@ import pytest
 
 from cxr import log
 from cxr.errors import ImageError, UsageError
-from cxr.log import configure, logged
+from cxr.log import configure, kept_in, logged
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +59,14 @@ def test_json_keeps_a_traceback(capsys, monkeypatch):
 
 def test_a_file_gets_the_same_lines(capsys, monkeypatch, tmp_path):
     monkeypatch.delenv(log.VARIABLE, raising=False)
-    configure(tmp_path / "run.log")
-    logging.getLogger("trainer").info("epoch 1")
-    assert (tmp_path / "run.log").read_text() == capsys.readouterr().err != ""
+    configure()
+    for epoch in (1, 2):
+        with kept_in(tmp_path / "run.log"):  # as a run that is resumed
+            logging.getLogger("trainer").info("epoch %d", epoch)
+    logging.getLogger("trainer").info("later")
+    shown = capsys.readouterr().err.splitlines()
+    assert (tmp_path / "run.log").read_text().splitlines() == shown[:2]
+    assert len(shown) == 3
 
 
 def test_another_format_is_one_sentence(monkeypatch):

@@ -9,10 +9,11 @@ from cxr.model.networks import build_network
 from cxr.model.predictor import ModelIdentity, Predictor
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films
-from tests.test_fit import TINY, striped_films
+from tests.test_fit import TINY, run_of, striped_films
 from trainer.calibrate import HALF, fit_decision
 from trainer.fit import Fitted, fit
-from trainer.members import SEED_STRIDE, fit_members, joined_network, members_alone
+from trainer.members import fit_members, joined_network, members_alone
+from trainer.training_run import SEED_STRIDE
 
 PAIR = TINY.model_copy(update={"members": 2, "epochs": 2})
 
@@ -24,7 +25,7 @@ def films():
 
 @pytest.fixture(scope="module")
 def pair(films, tmp_path_factory):
-    return fit_members(PAIR, *films, 3, "float32", tmp_path_factory.mktemp("pair"))
+    return fit_members(run_of(PAIR, films, tmp_path_factory.mktemp("pair")))
 
 
 def test_joined_network_answers_with_the_mean_of_its_members(pair, films, tmp_path):
@@ -33,7 +34,7 @@ def test_joined_network_answers_with_the_mean_of_its_members(pair, films, tmp_pa
     logits, maps = [], []
     for member in range(2):
         seed = 3 + SEED_STRIDE * member
-        one = fit(single, *films, seed, "float32", tmp_path / str(member))
+        one = fit(run_of(single, films, tmp_path / str(member), seed=seed))
         outputs, evidence = KerasBackend(one.model).evidence(batch)
         logits.append(outputs.logits)
         maps.append(evidence)
@@ -68,25 +69,25 @@ def test_interrupted_pair_goes_on_with_the_same_history(pair, films, tmp_path, m
 
     monkeypatch.setattr(members, "fit", once)
     with pytest.raises(KeyboardInterrupt):
-        fit_members(PAIR, *films, 3, "float32", tmp_path)
+        fit_members(run_of(PAIR, films, tmp_path))
     monkeypatch.setattr(members, "fit", fit)
-    assert fit_members(PAIR, *films, 3, "float32", tmp_path).history == pair.history
+    assert fit_members(run_of(PAIR, films, tmp_path)).history == pair.history
 
 
-def settled(fitted: Fitted, films) -> Predictor:
+def calibrated(fitted: Fitted, films) -> Predictor:
     draft = Predictor(KerasBackend(fitted.model), PAIR.preprocess, HALF, ModelIdentity("", "", "", ""))
     decision = fit_decision(films.y_true, draft.logits(films.pixels))
     return Predictor(draft.backend, PAIR.preprocess, decision, draft.identity)
 
 
 def test_figures_of_each_member_are_those_of_the_network_trained_alone(pair, films, tmp_path):
-    settling, scored = films[1], films[0]
+    tuning, scored = films[1], films[0]
     head = pair.model.layers[-1].get_weights()[0]
-    found = members_alone(settled(pair, settling), head, 2, settling, scored)
+    found = members_alone(calibrated(pair, tuning), head, 2, tuning, scored)
     single = PAIR.model_copy(update={"members": 1})
     for member in range(2):
-        one = fit(single, *films, 3 + SEED_STRIDE * member, "float32", tmp_path / str(member))
-        alone = settled(one, settling)
+        one = fit(run_of(single, films, tmp_path / str(member), seed=3 + SEED_STRIDE * member))
+        alone = calibrated(one, tuning)
         expected = evaluate(score_films(alone, scored), alone.decision.threshold, resamples=0)
         for name in ("roc_auc", "accuracy", "sensitivity", "brier", "ece"):
             value = expected[name]["value"]

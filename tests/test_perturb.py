@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.test_fit import TINY, striped_films
-from trainer.perturb import perturb, settling_films
+from trainer.perturb import perturb, tuning_films
 from trainer.recipes import Augmentation
 
 FILMS = striped_films(20, 0)
@@ -27,8 +27,8 @@ def test_nothing_to_change_gives_the_films_back():
     np.testing.assert_array_equal(perturb(FILMS.pixels, Augmentation(), 1, 1), FILMS.pixels)
 
 
-def test_settling_films_keep_their_labels():
+def test_tuning_films_keep_their_labels():
     recipe = TINY.model_copy(update={"perturbed": 3})
-    settling = settling_films(recipe, FILMS, seed=0)
-    np.testing.assert_array_equal(settling.y_true, np.tile(FILMS.y_true, 3))
-    assert settling_films(TINY, FILMS, seed=0) is FILMS
+    tuning = tuning_films(recipe, FILMS, seed=0)
+    np.testing.assert_array_equal(tuning.y_true, np.tile(FILMS.y_true, 3))
+    assert tuning_films(TINY, FILMS, seed=0) is FILMS

@@ -16,7 +16,7 @@ from cxr.model.backend import Outputs
 from cxr.model.bundle import load_bundle
 from cxr.model.decision import sigmoid
 from cxr.serving.local import open_bundle
-from tests.test_fit import SIZE, TINY, striped_films
+from tests.test_fit import SIZE, TINY, run_of, striped_films
 from trainer.config import TrainConfig
 from trainer.fit import fit
 from trainer.recipes import Augmentation
@@ -57,12 +57,12 @@ def test_gives_its_own_probabilities_in_the_order_of_the_films(teacher, small_bu
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.3])
-def test_pupil_learns_what_the_teacher_says_and_not_the_labels(mixup, small_bundle, tmp_path):
+def test_student_learns_what_the_teacher_says_and_not_the_labels(mixup, small_bundle, tmp_path):
     films = striped_films(60, 0), striped_films(30, 1)
     recipe = TINY.model_copy(update={"augmentation": Augmentation(mixup=mixup)})
     contrary = _teacher_with(_Contrary(), small_bundle)
-    by_labels = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "labels")
-    taught = fit(recipe, *films, seed=3, dtype="float32", folder=tmp_path / "taught", teacher=contrary)
+    by_labels = fit(run_of(recipe, films, tmp_path / "labels"))
+    taught = fit(run_of(recipe, films, tmp_path / "taught", teacher=contrary))
     assert by_labels.history[-1]["val_roc_auc"] > 0.9
     assert taught.history[-1]["val_roc_auc"] < 0.1
 
@@ -76,14 +76,8 @@ def test_teacher_is_asked_of_the_changed_films(small_bundle, tmp_path):
             return super().outputs(batch)
 
     films = striped_films(60, 0), striped_films(30, 1)
-    fit(
-        TINY.model_copy(update={"epochs": 1}),
-        *films,
-        seed=3,
-        dtype="float32",
-        folder=tmp_path,
-        teacher=_teacher_with(Noting(), small_bundle),
-    )
+    once = TINY.model_copy(update={"epochs": 1})
+    fit(run_of(once, films, tmp_path, teacher=_teacher_with(Noting(), small_bundle)))
     asked = np.concatenate(seen)
     assert len(asked) == 40  # balanced: each of the 20 normal films and as many others
     plain = to_input_batch(films[0].pixels)
@@ -129,13 +123,13 @@ def test_a_run_goes_on_with_the_same_teacher_only(small_bundle, tmp_path, monkey
     other = open_teacher(str(small_bundle))
     other.identity = replace(other.identity, sha256="0" * 64)
     monkeypatch.setattr("trainer.run.open_teacher", lambda model: other)
-    with pytest.raises(UsageError, match=r"others for \['config.teacher'\]"):
+    with pytest.raises(UsageError, match=rf"teacher was {'[0-9a-f]' * 64} and is now {'0' * 64}"):
         train(replace(config, resume=True))
 
 
 def test_refuses_a_teacher_that_knows_the_films_that_judge(small_bundle, tmp_path):
     with pytest.raises(
-        UsageError, match=r"not trained on the validation films; received bundle, which was on"
+        UsageError, match=r"The teacher bundle was trained on \d+ of the \d+ validation films"
     ):
         train(_small_config(small_bundle, tmp_path / "out", fold=1))
     assert not list(tmp_path.iterdir())
@@ -147,7 +141,7 @@ def test_refuses_a_teacher_that_knows_test_films(small_bundle, teacher):
     assert films.test is not None
     teacher.require_unseen(films.test.films, "test")
     known = [replace(films.test.films[0], sha256=films.train.films[0].sha256), *films.test.films[1:]]
-    with pytest.raises(UsageError, match=r"the test films; received bundle, which was on 1 of"):
+    with pytest.raises(UsageError, match=r"was trained on 1 of the \d+ test films"):
         teacher.require_unseen(known, "test")
 
 
@@ -158,29 +152,33 @@ def test_knows_what_a_teacher_learnt_of_a_folder_without_splits(small_bundle, tm
     write_manifest(tmp_path / "bare" / "manifest.csv", bare)
     teacher = Teacher(open_bundle(small_bundle), tmp_path / "bare")
     teacher.require_unseen([film for film in bare if film.split != BARE_SPLIT], "validation")
-    with pytest.raises(UsageError, match="which was on 1 of 1"):
+    with pytest.raises(UsageError, match="was trained on 1 of the 1 validation films"):
         teacher.require_unseen([film for film in bare if film.split == BARE_SPLIT][:1], "validation")
 
 
 def test_refuses_a_teacher_that_reads_films_otherwise(teacher):
     teacher.require_same_input(PreprocessSpec(size=48, resample="bilinear"))
-    with pytest.raises(UsageError, match=r"reads films as the recipe does \(size=48 resample='box'"):
+    with pytest.raises(
+        UsageError, match=r"otherwise \(size=48 resample='bilinear'.*recipe \(size=48 resample='box'"
+    ):
         teacher.require_same_input(PreprocessSpec(size=48, resample="box"))
 
 
 def test_refuses_a_teacher_that_does_not_say_what_it_was_trained_on(small_bundle, tmp_path):
     shutil.copy(small_bundle / "model.h5", tmp_path / "bare.h5")
-    with pytest.raises(UsageError, match="a bundle as the teacher"):
+    with pytest.raises(UsageError, match=r"bare\.h5 is a file, .* Name a bundle's folder"):
         open_teacher(str(tmp_path / "bare.h5"))
     shutil.copytree(small_bundle, tmp_path / "copy")
     silent = Teacher(open_bundle(tmp_path / "copy"), tmp_path / "copy")
     (tmp_path / "copy" / "manifest.csv").unlink()
-    with pytest.raises(UsageError, match=r"a teacher with its manifest.csv"):
+    with pytest.raises(UsageError, match=r"copy does not say .*: its manifest\.csv cannot be read"):
         silent.require_unseen([], "validation")
 
 
 def test_recipe_distilled_needs_a_teacher_and_a_teacher_chooses_it(tmp_path):
-    with pytest.raises(UsageError, match="--teacher MODEL for the recipe distilled"):
+    with pytest.raises(
+        UsageError, match=r"The recipe distilled learns from a teacher\. Name one, .* with --teacher"
+    ):
         resolve_recipe(TrainConfig(out=tmp_path / "out", recipe="distilled"))
     chosen = resolve_recipe(TrainConfig(out=tmp_path / "out", teacher="some-bundle"))
     assert (chosen.name, chosen.teacher) == ("distilled", "some-bundle")

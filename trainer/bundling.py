@@ -4,12 +4,11 @@ import logging
 import platform
 import subprocess
 from dataclasses import asdict, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from cxr.data.films import Film, write_manifest
-from cxr.data.sources import FilmSource
 from cxr.export.onnx_export import export_checked
 from cxr.files import sha256_of_file, write_json, write_text
 from cxr.model.bundle import (
@@ -38,41 +37,37 @@ from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
 from trainer.gating import RULE, fit_gate
 from trainer.members import joined_network, members_alone
-from trainer.perturb import settling_films
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
-from trainer.teacher import Teacher
+from trainer.training_run import TrainingRun
 
 RESAMPLES = 2000
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "scikit-learn")
 
 
 def write_bundle(
-    folder: Path,
-    config: TrainConfig,
-    recipe: Recipe,
-    source: FilmSource,
-    prepared: Prepared,
-    fitted: Fitted,
-    precision: str,
-    teacher: Teacher | None = None,
+    folder: Path, config: TrainConfig, run: TrainingRun, prepared: Prepared, fitted: Fitted
 ) -> None:
-    """Fill `folder`, which exists and is empty, and check the result by loading it."""
-    prepared = prepared if config.test else replace(prepared, test=None)
+    """Fill `folder`, which exists and is empty, and check the result by loading it.
+
+    Args:
+        folder: becomes the bundle.
+        config: name, version, and what the bundle may show.
+        run: how `fitted` was trained.
+        prepared: the run's films; without test films the headline figures are of the validation films.
+        fitted: the trained network.
+
+    Raises:
+        BundleError: what was written does not answer as the trained network does.
+    """
     _save_model(fitted, folder / MODEL_FILE)
     write_text(folder / "history.csv", history_csv(fitted.history))
-    # Files by their names: a bundle travels, and the folders of this machine are nobody's business.
-    names = {
-        "initial_weights": Path(recipe.initial_weights).name,
-        "teacher": teacher.identity.source if teacher else "",
-    }
-    recipe = recipe.model_copy(update=names)
+    recipe = _without_folders(run)
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
     write_manifest(folder / "manifest.csv", _manifest(prepared))
-    predictor, export = _settle(folder, config, recipe, prepared)
-    training = _training_record(config, recipe, prepared, fitted, precision, teacher)
-    metrics = _measure(folder, predictor, config, recipe, source, prepared, fitted)
-    write_examples(folder / "examples", predictor, source, prepared.held_out[1], config.pictures)
+    predictor, export = _choose_decision_and_gate(folder, config, run, prepared)
+    metrics = _measure(folder, predictor, config, run, prepared, fitted)
+    write_examples(folder / "examples", predictor, prepared.source, prepared.held_out[1], config.pictures)
     fields = {
         "name": config.name,
         "version": config.version,
@@ -80,13 +75,22 @@ def write_bundle(
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
         "input_gate": GateSettings(rule=RULE),
-        "training": training,
+        "training": _training_record(recipe, run, prepared, fitted),
         "probe": GoldenProbe(logit=predictor.probe_logit),
         "export": export,
     }
     write_card(folder, fields, metrics)
     write_description(folder, fields)
     open_bundle(folder)
+
+
+def _without_folders(run: TrainingRun) -> Recipe:
+    """The recipe with files by their names: a bundle travels, and the folders of this machine are nobody's business."""
+    names = {
+        "initial_weights": Path(run.recipe.initial_weights).name,
+        "teacher": run.teacher.identity.source if run.teacher else "",
+    }
+    return run.recipe.model_copy(update=names)
 
 
 def _save_model(fitted: Fitted, path: Path) -> None:
@@ -100,29 +104,28 @@ def _save_model(fitted: Fitted, path: Path) -> None:
         absl.setLevel(level)
 
 
-def _settle(
-    folder: Path, config: TrainConfig, recipe: Recipe, prepared: Prepared
+def _choose_decision_and_gate(
+    folder: Path, config: TrainConfig, run: TrainingRun, prepared: Prepared
 ) -> tuple[Predictor, ExportSpec]:
-    """The predictor of the saved file, with the decision and the gate that the validation films settle.
+    """The predictor of the saved file, with the decision from the tuning films and the gate from the validation films.
 
-    It computes by the export, as the app will; that this equals model.h5 is proven on the same films.
+    It computes by the export, as the app will; that this equals model.h5 is proven on the validation films.
     """
-    validation = prepared.validation
+    recipe, validation = run.recipe, prepared.validation
     path = folder / MODEL_FILE
     truth = KerasBackend.from_weights(path, joined_network(recipe), recipe.preprocess.size)
     identity = ModelIdentity(config.name, "", config.version, sha256_of_file(path))
     draft = Predictor(truth, recipe.preprocess, HALF, identity)
     decision: DecisionSpec = HALF
     if recipe.decide == "sensitivity":
-        settling = settling_films(recipe, validation, config.seed)
         films = (
             "validation films, perturbed as training films are" if recipe.perturbed else "validation films"
         )
-        decision = fit_decision(settling.y_true, draft.logits(settling.pixels), films)
+        decision = fit_decision(run.tuning.y_true, draft.logits(run.tuning.pixels), films)
     content, record = export_checked(truth, decision, validation.pixels, path)
     export = write_export(folder, content, record)
     served = Predictor(OnnxBackend(content, path.read_bytes()), recipe.preprocess, decision, identity)
-    gate = fit_gate(served, prepared.train.pixels, validation.pixels, config.seed)
+    gate = fit_gate(served, prepared.train.pixels, validation.pixels, run.seed)
     save_gate(folder / GATE_FILE, gate)
     return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
 
@@ -131,8 +134,7 @@ def _measure(
     folder: Path,
     predictor: Predictor,
     config: TrainConfig,
-    recipe: Recipe,
-    source: FilmSource,
+    run: TrainingRun,
     prepared: Prepared,
     fitted: Fitted,
 ) -> dict[str, Any]:
@@ -141,30 +143,31 @@ def _measure(
     The test films are scored here for the first and only time, when nothing is left to choose.
     """
     name, films = prepared.held_out
-    rows = score_films(predictor, prepared.validation)
-    decision = predictor.decision
-    validation = evaluate(rows, decision.threshold, RESAMPLES, config.seed, decision.uncertain_band)
+    validation = score_films(predictor, prepared.validation)
+    rows = validation
     if name != "validation":
-        write_predictions(folder / "validation_predictions.csv", rows)
-    metrics = evaluate_and_write(
+        write_predictions(folder / "validation_predictions.csv", validation)
+        rows = score_films(predictor, films)
+    decision = predictor.decision
+    figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, decision.uncertain_band)
+    also = {"validation": figures}
+    if (members := run.recipe.members) > 1:
+        head = fitted.model.layers[-1].get_weights()[0]
+        also["members"] = members_alone(predictor, head, members, run.tuning, films)
+    return evaluate_and_write(
         folder,
         predictor,
         films,
+        rows,
         prepared.identity,
         name,
         resamples=RESAMPLES,
-        seed=config.seed,
+        seed=run.seed,
         history=fitted.history,
         show_films=config.pictures == "films",
-        audit=audit(predictor, films, prepared.train, source, joined_network(recipe)),
+        audit=audit(predictor, films, prepared.train, prepared.source, joined_network(run.recipe)),
+        also=also,
     )
-    metrics |= {"validation": validation}
-    if recipe.members > 1:
-        head = fitted.model.layers[-1].get_weights()[0]
-        settling = settling_films(recipe, prepared.validation, config.seed)
-        metrics |= {"members": members_alone(predictor, head, recipe.members, settling, films)}
-    write_json(folder / "metrics.json", metrics)
-    return metrics
 
 
 def _manifest(prepared: Prepared) -> list[Film]:
@@ -174,14 +177,7 @@ def _manifest(prepared: Prepared) -> list[Film]:
     return [*prepared.train.films, *held_out, *tested]
 
 
-def _training_record(
-    config: TrainConfig,
-    recipe: Recipe,
-    prepared: Prepared,
-    fitted: Fitted,
-    precision: str,
-    teacher: Teacher | None,
-) -> dict[str, Any]:
+def _training_record(recipe: Recipe, run: TrainingRun, prepared: Prepared, fitted: Fitted) -> dict[str, Any]:
     positive = prepared.train.y_true.mean()
     return {
         "data": prepared.identity.id,
@@ -196,11 +192,11 @@ def _training_record(
         "recipe": recipe.name,
         "initial_weights": recipe.initial_weights,
         "members": recipe.members,
-        "teacher": asdict(teacher.identity) if teacher else None,
+        "teacher": asdict(run.teacher.identity) if run.teacher else None,
         "epochs": max(row["epoch"] for row in fitted.history),
         "best_epochs": list(fitted.best_epochs),
-        "seed": config.seed,
-        "precision": precision,
+        "seed": run.seed,
+        "precision": run.precision,
         "parameters": fitted.model.count_params(),
         "libraries": _library_versions(),
         "python": platform.python_version(),
@@ -209,8 +205,6 @@ def _training_record(
 
 
 def _library_versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError
-
     found: dict[str, str] = {}
     for name in _PACKAGES:
         try:

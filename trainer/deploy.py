@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, RepoCard
 from cxr.errors import HubError
 from cxr.files import write_text
 from cxr.serving.hub import parse_hub_model
-from trainer.hub_client import Plan, Remote, look_at, open_client, plan, told
+from trainer.hub_client import Plan, Remote, look_at, open_client, plan, reported
 from trainer.hub_config import DeployConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,15 +28,23 @@ FRONT_MATTER = (
 
 
 def deploy(config: DeployConfig) -> str | None:
-    """Run `config` and return the Space's address, or None for a dry run. Raises UsageError or HubError."""
+    """Deploy the app as `config` says.
+
+    Returns:
+        The Space's address, or None for a dry run.
+
+    Raises:
+        UsageError: the model's name or revision has another form.
+        HubError: the model is not published, or the Hub does not take the app.
+    """
     model = f"hub:{config.model_repo}" + (f"@{config.revision}" if config.revision else "")
     asked = parse_hub_model(model)
     api = open_client(config.patience)
-    with told("a look at the model and the Space on the Hub", "deploy"):
+    with reported("The model and the Space could not be read from the Hub", "deploy"):
         published = look_at(api, asked.repo, "model")
         remote = look_at(api, config.space_id, "space")
     if published is None:
-        raise HubError("a published model", f"{asked.repo}, which the Hub does not have", "publish it first")
+        raise HubError(f"The Hub does not have the model {asked.repo}. Publish it first.")
     with tempfile.TemporaryDirectory(prefix="cxr-space-") as scratch:
         files = {**space_files(), README: write_readme(Path(scratch) / README, asked.repo)}
         changes = plan(files, remote, set(remote.files) - {".gitattributes"} if remote else set())
@@ -49,7 +57,7 @@ def deploy(config: DeployConfig) -> str | None:
             return None
         remote = remote or _create(api, config)
         # Before the code, so that its first start finds it.
-        with told(f"the variable MODEL in {config.space_id}", "deploy"):
+        with reported(f"The variable MODEL of {config.space_id} could not be set", "deploy"):
             api.add_space_variable(config.space_id, "MODEL", model)
         _commit(api, config, remote, changes)
     address = f"{api.endpoint}/spaces/{config.space_id}"
@@ -80,7 +88,7 @@ def write_readme(path: Path, model_repo: str) -> Path:
     missing = [key for key in FRONT_MATTER if not card.data.get(key)]
     if missing:
         raise HubError(
-            "a README.md whose front matter says how to run the Space", f"none of {missing}", "add it"
+            f"The front matter of README.md, which says how to run the Space, lacks {', '.join(missing)}."
         )
     card.data["models"] = [model_repo]
     opening = card.text.split("\n![", 1)[0].split("\n## ", 1)[0]
@@ -93,8 +101,8 @@ def write_readme(path: Path, model_repo: str) -> Path:
 
 
 def _create(api: HfApi, config: DeployConfig) -> Remote:
-    with told(
-        "a new Gradio Space, for which a free account may need ZeroGPU hardware or a paid plan",
+    with reported(
+        "The Gradio Space could not be created; a free account may need ZeroGPU hardware or a paid plan for it",
         "deploy",
     ):
         api.create_repo(
@@ -106,14 +114,14 @@ def _create(api: HfApi, config: DeployConfig) -> Remote:
         )
         made = look_at(api, config.space_id, "space")
     if made is None:
-        raise HubError("the new Space on the Hub", "none", "run deploy again")
+        raise HubError("The Hub does not show the new Space. Run deploy again.")
     return made
 
 
 def _commit(api: HfApi, config: DeployConfig, remote: Remote, changes: Plan) -> None:
     if not changes:
         return
-    with told(f"one commit to {config.space_id}, whole or not at all", "deploy"):
+    with reported(f"The commit to {config.space_id}, made whole or not at all, is not confirmed", "deploy"):
         api.create_commit(
             config.space_id,
             changes.operations(),

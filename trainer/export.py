@@ -28,7 +28,11 @@ class ExportConfig:
 def export(config: ExportConfig) -> None:
     """Export model.h5, prove that both give the same answers, and note it in bundle.json.
 
-    Only model.onnx and what bundle.json says of it change. Raises BundleError or DataError, and then nothing does.
+    Only model.onnx and its entry in bundle.json change.
+
+    Raises:
+        BundleError: the bundle does not verify, or the export differs; nothing is changed.
+        DataError: --data is not what the bundle was trained on; nothing is changed.
     """
     bundle = load_bundle(config.bundle)
     films = None if config.data is None else _validation_pixels(bundle, config.data)
@@ -55,7 +59,7 @@ def _validation_pixels(bundle: Bundle, data: str) -> ModelPixels:
     same = loaded.take([film.sha256 == recorded[film.path] for film in loaded.films])
     if not same.films:
         raise DataError(
-            "the bundle's validation films in --data", "none of them", "name the data set it was trained on"
+            "--data holds none of the bundle's validation films. Name the data set that it was trained on."
         )
     return same.pixels
 
@@ -66,6 +70,6 @@ def _validation_films(manifest: Path) -> dict[str, str]:
         films = read_manifest(manifest)
     except DataError as error:
         raise DataError(
-            "a manifest.csv in the bundle, for --data", "none that can be read", "leave --data out"
+            "The bundle's manifest.csv, which names its validation films, cannot be read. Leave --data out."
         ) from error
     return {film.path: film.sha256 for film in films if film.split == "validation"}

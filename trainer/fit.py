@@ -1,12 +1,13 @@
-"""Fitting: films in memory -> best averaged weights and a history, resumable after every epoch."""
+"""Fitting: a TrainingRun -> best averaged weights and a history, resumable after every epoch."""
 
 import csv
 import io
+import logging
 import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,13 @@ from cxr.model.networks import build_network
 from trainer.augment import augment, mix
 from trainer.pretrained import set_initial_weights
 from trainer.recipes import Recipe
-from trainer.teacher import Teacher
+from trainer.training_run import TrainingRun
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
 Row = dict[str, float]
 STATE_FILE = "state.npz"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,41 +49,43 @@ class Fitted:
     best_epochs: tuple[int, ...]
 
 
-def fit(
-    recipe: Recipe,
-    train: LoadedFilms,
-    validation: LoadedFilms,
-    seed: int,
-    dtype: str,
-    folder: Path,
-    tensorboard: Path | None = None,
-    teacher: Teacher | None = None,
-) -> Fitted:
-    """Train `recipe` and keep the weights of the epoch with the lowest validation loss.
+def fit(run: TrainingRun) -> Fitted:
+    """Train one network and keep the weights of the epoch with the lowest loss on the tuning films.
 
-    teacher: what it learns from in place of the labels; validation keeps to the labels.
+    After every epoch the whole state goes to `run.folder`, and a state found there is continued to the same history
+    as an unbroken run would have.
 
-    After every epoch the whole state goes to `folder`, and a state found there is continued to the same history
-    as an unbroken run would have. Raises TrainingError on a loss that is not finite.
+    Args:
+        run: of one network; `trainer.members.fit_members` trains several.
+
+    Returns:
+        The network and its history.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        KeyboardInterrupt: between two steps, after Ctrl-C.
     """
-    run = _Run(recipe, train, seed, dtype, teacher)
-    state = _State(folder, run)
+    recipe = run.recipe
+    training = _Training(run)
+    state = _State(run.folder, training)
     state.restore()
-    steps = run.steps_per_epoch * recipe.epochs
-    shown = tqdm(total=steps, initial=run.steps_per_epoch * len(state.history), disable=None, unit=" steps")
+    steps = training.steps_per_epoch * recipe.epochs
+    done = training.steps_per_epoch * len(state.history)
+    shown = tqdm(total=steps, initial=done, disable=None, unit=" steps")
     with shown as bar, interruptible() as stop_asked:
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             if state.history and epoch - 1 - state.best_epoch >= recipe.patience:
-                tqdm.write(f"stopped early: no better validation loss for {recipe.patience} epochs")
+                _log.info("stopped early: no better validation loss for %d epochs", recipe.patience)
                 break
             start = time.perf_counter()
-            loss = run.train_epoch(epoch, bar, stop_asked)
-            row = {"epoch": epoch, "learning_rate": run.last_rate, "loss": loss, **run.validate(validation)}
+            loss = training.train_epoch(epoch, bar, stop_asked)
+            rate, figures = training.last_rate, training.validate(run.tuning)
+            row = {"epoch": epoch, "learning_rate": rate, "loss": loss, **figures}
             state.save(row)
-            _log(tensorboard, row)
-            tqdm.write(_describe(row, recipe.epochs, time.perf_counter() - start))
-    run.served.set_weights(state.best_weights)
-    return Fitted(run.served, state.history, (state.best_epoch,))
+            _write_summary(run.tensorboard, row)
+            _log.info(_describe(row, recipe.epochs, time.perf_counter() - start))
+    training.served.set_weights(state.best_weights)
+    return Fitted(training.served, state.history, (state.best_epoch,))
 
 
 @contextmanager
@@ -119,7 +124,9 @@ def choose_precision(ratio_needed: float = 1.15) -> str:
     seconds = {dtype: _time_convolution(dtype) for dtype in ("float32", "mixed_bfloat16")}
     ratio = seconds["float32"] / seconds["mixed_bfloat16"]
     chosen = "mixed_bfloat16" if ratio > ratio_needed else "float32"
-    print(f"precision: {chosen} (a convolution step in bfloat16 is {ratio:.1f} times as fast as in float32)")
+    _log.info(
+        "precision: %s (a convolution step in bfloat16 is %.1f times as fast as in float32)", chosen, ratio
+    )
     return chosen
 
 
@@ -142,24 +149,23 @@ def _time_convolution(dtype: str) -> float:
     return min(times)
 
 
-class _Run:
+class _Training:
     """A network in training, its optimizer, and the float32 network that holds the averaged weights."""
 
-    def __init__(
-        self, recipe: Recipe, train: LoadedFilms, seed: int, dtype: str, teacher: Teacher | None
-    ) -> None:
-        keras.utils.set_random_seed(seed)
+    def __init__(self, run: TrainingRun) -> None:
+        keras.utils.set_random_seed(run.seed)
         tf.config.experimental.enable_op_determinism()
-        self.recipe, self.seed, self.teacher = recipe, seed, teacher
-        self.pixels, self.y_true = train.pixels, train.y_true
-        size, network = recipe.preprocess.size, recipe.network
-        self.network = build_network(network.name, network.params, size, dtype)
+        self.run, self.recipe, self.seed, self.teacher = run, run.recipe, run.seed, run.teacher
+        self.pixels, self.y_true = run.train.pixels, run.train.y_true
+        recipe, network, size = run.recipe, run.recipe.network, run.recipe.preprocess.size
+        self.network = build_network(network.name, network.params, size, run.precision)
         set_initial_weights(self.network, recipe)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
         self.optimizer = _optimizer(recipe)
         self.optimizer.build(self.network.trainable_variables)
         self.steps_per_epoch = math.ceil(len(self._order(1)) / recipe.batch_size)
+        self._learning_rate = learning_rates(recipe, self.steps_per_epoch)
         self.last_rate = 0.0
         self._change = tf.function(self._change_films, reduce_retracing=True)
         self._step = tf.function(self._train_step, reduce_retracing=True)
@@ -183,11 +189,7 @@ class _Run:
                 targets = tf.constant(self.teacher.probabilities(films.numpy())[:, None])
             loss = float(self._step(films, targets))
             if not math.isfinite(loss):
-                raise TrainingError(
-                    "a finite loss",
-                    f"{loss} in epoch {epoch}, step {index + 1}",
-                    "lower the learning rate, or try --precision float32",
-                )
+                raise TrainingError(self._not_finite(loss, epoch, index + 1))
             self._average(tf.constant(self._decay(number), tf.float32))
             losses.append(loss)
             bar.update()
@@ -225,20 +227,17 @@ class _Run:
         fewest = min(map(len, by_class))
         return rng.permutation(np.concatenate([rng.choice(rows, fewest, replace=False) for rows in by_class]))
 
-    def _learning_rate(self, number: int) -> float:
-        if self.recipe.schedule == "constant":
-            return self.recipe.learning_rate
-        total = self.steps_per_epoch * self.recipe.epochs
-        warm_up = max(1, total // 20)
-        if number < warm_up:
-            return self.recipe.learning_rate * (number + 1) / warm_up
-        return (
-            self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (number - warm_up) / (total - warm_up)))
-        )
-
     def _decay(self, number: int) -> float:
         # The mean must not remember the random start, so it follows closely at first.
-        return min(self.recipe.averaging, (number + 1) / (number + 10)) if self.recipe.averaging else 0.0
+        return min(self.recipe.ema_decay, (number + 1) / (number + 10)) if self.recipe.ema_decay else 0.0
+
+    def _not_finite(self, loss: float, epoch: int, step: int) -> str:
+        lower = f"--learning-rate below {self.recipe.learning_rate:g}"
+        exact = "" if self.run.precision == "float32" else ", or --precision float32"
+        return (
+            f"The loss is {loss} in epoch {epoch}, step {step}, so training cannot go on. Start a new run with a "
+            f"{lower}{exact} and another --out; --resume keeps a run's settings."
+        )
 
     def _change_films(self, films: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
         settings = self.recipe.augmentation
@@ -261,6 +260,19 @@ class _Run:
             mean.assign(decay * mean + (1 - decay) * tf.cast(current, mean.dtype))
 
 
+def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
+    """The learning rate of each step of a run, numbered from 0: constant, or a cosine after a linear warm-up."""
+    if recipe.schedule == "constant":
+        return lambda number: recipe.learning_rate
+    total = steps_per_epoch * recipe.epochs
+    warm_up = max(1, total // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, total - warm_up, warmup_target=recipe.learning_rate, warmup_steps=warm_up
+    )
+    # The first step is not wasted on a rate of 0: the warm-up is one step ahead, and meets the cosine at its highest.
+    return lambda number: float(schedule(max(number, min(number + 1, warm_up))))
+
+
 def _optimizer(recipe: Recipe) -> keras.Optimizer:
     if not recipe.weight_decay:
         return keras.optimizers.Adam(recipe.learning_rate)
@@ -273,17 +285,18 @@ def _optimizer(recipe: Recipe) -> keras.Optimizer:
 class _State:
     """What an epoch leaves behind: every variable of the run, the best weights so far, and the history."""
 
-    def __init__(self, folder: Path, run: _Run) -> None:
-        self._folder, self._run = folder, run
-        self._variables = [*run.network.variables, *run.optimizer.variables, *run.served.variables]
+    def __init__(self, folder: Path, training: _Training) -> None:
+        self._folder, self._served = folder, training.served
+        parts = (training.network, training.optimizer, training.served)
+        self._variables = [variable for part in parts for variable in part.variables]
         self.history: list[Row] = []
         self.best_epoch = 0
-        self.best_weights: list[np.ndarray] = run.served.get_weights()
+        self.best_weights: list[np.ndarray] = training.served.get_weights()
 
     def save(self, row: Row) -> None:
         """Take in an epoch and write it: the history and all arrays in one file, whole or not at all."""
         if not self.history or row["val_loss"] < self.history[self.best_epoch - 1]["val_loss"]:
-            self.best_epoch, self.best_weights = int(row["epoch"]), self._run.served.get_weights()
+            self.best_epoch, self.best_weights = int(row["epoch"]), self._served.get_weights()
         self.history.append(row)
         arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables)}
         arrays |= {f"best_{i}": value for i, value in enumerate(self.best_weights)}
@@ -307,7 +320,7 @@ class _State:
         self.history = [{**row, "epoch": int(row["epoch"])} for row in rows]
 
 
-def _log(folder: Path | None, row: Row) -> None:
+def _write_summary(folder: Path | None, row: Row) -> None:
     """Append one epoch to a TensorBoard log; a resumed run writes another file that TensorBoard joins."""
     if folder is None:
         return

@@ -1,4 +1,4 @@
-"""What publish and deploy share: a client that does not wait for ever, a plan of changes, and errors in a line."""
+"""What publish and deploy share: a client that does not wait forever, a plan of changes, and errors in one line."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -22,10 +22,10 @@ from cxr.files import sha256_of_file
 from cxr.serving.hub_words import HUB_ERRORS, in_words, status_of
 
 _HINTS = {
-    401: "log in with `hf auth login`, or set HF_TOKEN to a token that may write",
-    403: "use a token that may write to this repository",
-    402: "choose a plan or another kind of Space on the Hub, or another owner",
-    412: "somebody else has committed in the meantime: run the command again",
+    401: "Log in with `hf auth login`, or set HF_TOKEN to a token that may write",
+    403: "Use a token that may write to this repository",
+    402: "Choose a plan or another kind of Space on the Hub, or another owner",
+    412: "Somebody else has committed in the meantime: run the command again",
 }
 
 
@@ -46,13 +46,21 @@ def open_client(patience: float) -> HfApi:
 
 
 @contextmanager
-def told(step: str, again: str) -> Iterator[None]:
-    """Turn what the client raises into one line: the step that failed, why, and what to do."""
+def reported(failure: str, again: str) -> Iterator[None]:
+    """Turn what the client raises into one line: what failed, why, and what to do.
+
+    Args:
+        failure: what it means that this step fails, as the beginning of a sentence.
+        again: the command to run again where no better advice is known.
+
+    Raises:
+        HubError: for everything that the client raises.
+    """
     try:
         yield
     except HUB_ERRORS as error:
-        hint = _HINTS.get(status_of(error) or 0, f"check name and network, then run {again} again")
-        raise HubError(step, in_words(error), hint) from error
+        hint = _HINTS.get(status_of(error) or 0, f"Check the name and the network, then run {again} again")
+        raise HubError(f"{failure}: {in_words(error)}. {hint}.") from error
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class PublishConfig:
     folder: Positional[Path]
     """The bundle folder that the trainer wrote."""
     repo_id: str
-    """Model repository, USER/NAME; it is made where there is none."""
+    """Model repository, USER/NAME; it is created if it does not exist."""
     private: bool = False
     """Make a new repository private; refuse one that is public."""
     tag: str | None = None
@@ -31,7 +31,7 @@ class DeployConfig:
     """Create or update a Space on the Hugging Face Hub that serves a published model."""
 
     space_id: str
-    """The Space, USER/NAME; it is made where there is none."""
+    """The Space, USER/NAME; it is created if it does not exist."""
     model_repo: str
     """The model repository that the Space serves, USER/NAME."""
     revision: str | None = None

@@ -5,7 +5,7 @@ sure of itself where they disagree (Lakshminarayanan et al. 2017). They are join
 that what is saved, exported and explained is still one Keras model.
 """
 
-from pathlib import Path
+import logging
 from typing import Any
 
 import keras
@@ -20,35 +20,26 @@ from evaluation.predictions import as_rows
 from trainer.calibrate import fit_decision
 from trainer.fit import Fitted, fit
 from trainer.recipes import Recipe
-from trainer.teacher import Teacher
+from trainer.training_run import TrainingRun
 
-SEED_STRIDE = 1000
-"""Between the seeds of two members, so that those of neighbouring runs do not meet."""
+_log = logging.getLogger(__name__)
 
 
-def fit_members(
-    recipe: Recipe,
-    train: LoadedFilms,
-    validation: LoadedFilms,
-    seed: int,
-    dtype: str,
-    folder: Path,
-    tensorboard: Path | None = None,
-    teacher: Teacher | None = None,
-) -> Fitted:
-    """Train the recipe's members one after the other; arguments and errors as of `fit`.
+def fit_members(run: TrainingRun) -> Fitted:
+    """Train the members of the run's recipe one after the other; errors as of `fit`.
 
-    Each has a folder and a seed of its own, and keeps its own best epoch. Rows of the history name their member.
+    Each has a folder and a seed of its own, and keeps its own best epoch.
+
+    Returns:
+        The joined network, with a history whose rows name their member.
     """
+    recipe = run.recipe
     if recipe.members == 1:
-        return fit(recipe, train, validation, seed, dtype, folder, tensorboard, teacher)
+        return fit(run)
     fitted = []
-    for member in range(recipe.members):
-        name = f"member{member + 1}"
-        print(f"member {member + 1} of {recipe.members}")
-        log = tensorboard / name if tensorboard else None
-        own_seed = seed + SEED_STRIDE * member
-        fitted.append(fit(recipe, train, validation, own_seed, dtype, folder / name, log, teacher))
+    for number in range(1, recipe.members + 1):
+        _log.info("member %d of %d", number, recipe.members)
+        fitted.append(fit(run.member(number)))
     history = [{"member": number, **row} for number, one in enumerate(fitted, 1) for row in one.history]
     best = tuple(epoch for one in fitted for epoch in one.best_epochs)
     return Fitted(join([one.model for one in fitted], recipe), history, best)
@@ -79,22 +70,31 @@ def _mean_head(heads: list[Any]) -> list[np.ndarray]:
 
 
 def members_alone(
-    predictor: Predictor, head: np.ndarray, members: int, settling: LoadedFilms, films: LoadedFilms
+    predictor: Predictor, head: np.ndarray, members: int, tuning: LoadedFilms, films: LoadedFilms
 ) -> dict[str, Any]:
-    """Each member's figures on `films`, settled on `settling` as the joined network is: the spread over seeds.
+    """Each member's figures, with calibration and threshold chosen as for the joined network: the spread over seeds.
 
-    predictor: of the joined network; head: its last kernel (d, 1). A member's logit is what its own features give;
-    its bias, which the joined network does not keep apart, is settled anew by the calibration.
-    Returns {"n", "figures": {name: {"mean", "sd", "each"}}}.
+    A member's logit is what its own features give; its bias, which the joined network does not keep apart, comes
+    from the calibration.
+
+    Args:
+        predictor: of the joined network.
+        head: the joined network's last kernel, (d, 1).
+        members: how many there are.
+        tuning: films that calibration and threshold are chosen on.
+        films: films that the figures are of.
+
+    Returns:
+        {"n", "figures": {name: {"mean", "sd", "each"}}}.
     """
-    settled, scored = (predictor.outputs(part.pixels).features for part in (settling, films))
+    of_tuning, of_films = (predictor.outputs(part.pixels).features for part in (tuning, films))
     rows = []
     for part in np.array_split(np.arange(len(head)), members):
         kernel = head[part, 0].astype(np.float64) * members
-        decision = fit_decision(settling.y_true, settled[:, part] @ kernel)
-        y_prob = decision.probabilities(scored[:, part] @ kernel)
-        found = evaluate(as_rows(films, decision, y_prob), decision.threshold, resamples=0)
-        rows.append({name: found[name]["value"] for name in FIGURES})
+        decision = fit_decision(tuning.y_true, of_tuning[:, part] @ kernel)
+        y_prob = decision.probabilities(of_films[:, part] @ kernel)
+        figures_of = evaluate(as_rows(films, decision, y_prob), decision.threshold, resamples=0)
+        rows.append({name: figures_of[name]["value"] for name in FIGURES})
     figures = {}
     for name in FIGURES:
         each = [row[name] for row in rows]

@@ -1,8 +1,8 @@
-"""Films as another machine might have taken them, for what is settled on validation.
+"""Films as another machine might have taken them, for what is chosen on validation.
 
-Validation films come from where the training films do, and look like them; films from elsewhere do not. Settled on
-films as they are, an operating point comes out too far to one side as soon as exposure, sharpness or framing
-change. So the best epoch, the calibration and the threshold are settled on perturbed copies (Tomani et al. 2021),
+Validation films come from where the training films do, and look like them; films from elsewhere do not. Chosen on
+films as they are, an operating point is too far to one side as soon as exposure, sharpness or framing change. So the
+best epoch, the calibration and the threshold are chosen on perturbed copies, the tuning films (Tomani et al. 2021),
 drawn from the recipe's augmentation.
 """
 
@@ -29,8 +29,8 @@ def perturb(films: ModelPixels, settings: Augmentation, seed: int, draws: int = 
     return np.rint(np.concatenate(copies)[..., 0] * 255).astype(np.uint8)
 
 
-def settling_films(recipe: Recipe, validation: LoadedFilms, seed: int) -> LoadedFilms:
-    """The films on which the best epoch, the calibration and the threshold of a recipe are settled."""
+def tuning_films(recipe: Recipe, validation: LoadedFilms, seed: int) -> LoadedFilms:
+    """The films on which the best epoch, the calibration and the threshold of a recipe are chosen."""
     if not recipe.perturbed:
         return validation
     pixels = perturb(validation.pixels, recipe.augmentation, seed, recipe.perturbed)

@@ -36,7 +36,7 @@ def _with_file(application: str, shape: tuple[int, int, int], recipe: Recipe) ->
         body.load_weights(path)
     except (BundleError, OSError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"weights of {application} without its top", f"{path.name} ({error})", "check the file"
+            f"{path.name} does not hold the weights of {application} without its top: {error}"
         ) from error
     return body
 
@@ -49,7 +49,6 @@ def _with_imagenet(application: str, shape: tuple[int, int, int]) -> keras.Model
         if not isinstance(error.__context__, URLError):
             raise
         raise TrainingError(
-            f"the ImageNet weights of {application}",
-            str(error.__context__),
-            "connect to the network once, put the file into ~/.keras/models, or pass --weights random or a .h5",
+            f"The ImageNet weights of {application} could not be downloaded ({error.__context__}). Connect to the "
+            "network once, put the file into ~/.keras/models, or pass --weights random or a .h5 file."
         ) from error

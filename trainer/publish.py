@@ -13,26 +13,33 @@ from cxr.errors import BundleError, HubError, UsageError
 from cxr.model.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
 from cxr.serving.local import open_bundle
 from trainer.card import write_card
-from trainer.hub_client import Plan, Remote, look_at, open_client, plan, told
+from trainer.hub_client import Plan, Remote, look_at, open_client, plan, reported
 from trainer.hub_config import PublishConfig
 
 
 def publish(config: PublishConfig) -> str | None:
-    """Run `config` and return the commit's id, or None for a dry run.
+    """Publish a bundle as `config` says.
 
-    Everything is verified before anything is sent; the branch moves in one commit or not at all. Raises UsageError,
-    BundleError or HubError.
+    Everything is verified before anything is sent; the branch moves in one commit or not at all.
+
+    Returns:
+        The commit's id, or None for a dry run.
+
+    Raises:
+        UsageError: the version is on the Hub already, or the repository is public against --private.
+        BundleError: the bundle does not verify.
+        HubError: the Hub does not take it.
     """
     bundle = verify(config.folder)
     tag = config.tag or f"v{bundle.description.version}"
     print(f"verified: {bundle.description.name} {bundle.description.version}, {_count(bundle)} files")
     api = open_client(config.patience)
-    with told("a look at the repository on the Hub", "publish"):
+    with reported("The repository could not be read from the Hub", "publish"):
         remote = look_at(api, config.repo_id, "model")
         tags = _tags(api, config.repo_id) if remote else {}
     _check(config, tag, remote, tags)
     with tempfile.TemporaryDirectory(prefix="cxr-release-") as scratch:
-        with told("the version that is on the Hub now", "publish"):
+        with reported("The version on the Hub could not be read", "publish"):
             previous = _previous(config.repo_id, remote)
         files = {} if _is_there(bundle, previous) else _staged(bundle, Path(scratch) / "release", previous)
         changes = plan(files, remote, set(previous["sha256"]) if previous and files else set())
@@ -51,7 +58,9 @@ def verify(folder: Path) -> Bundle:
 
     bundle = load_bundle(folder)
     if altered := altered_files(folder):
-        raise BundleError("files as bundle.json lists them", f"others: {altered}", "restore the bundle")
+        raise BundleError(
+            f"These files are not as bundle.json lists them: {', '.join(altered)}. Restore the bundle."
+        )
     open_bundle(folder)
     _read_card(folder)
     return bundle
@@ -85,14 +94,13 @@ def _read_card(folder: Path) -> None:
         front = ModelCard.load(folder / "README.md", ignore_metadata_errors=False).data
     except (OSError, ValueError, YAMLError) as error:
         raise BundleError(
-            "a model card whose front matter can be read",
-            str(error).splitlines()[0],
-            "train the bundle again, or restore its README.md",
+            f"The front matter of the model card cannot be read: {str(error).splitlines()[0]}. "
+            "Restore the bundle's README.md, or train the bundle again."
         ) from error
     missing = [key for key in ("license", "library_name", "pipeline_tag") if not front.get(key)]
     if missing:
         raise BundleError(
-            "a card with license, library_name and pipeline_tag", f"none of {missing}", "restore it"
+            f"The front matter of the model card lacks {', '.join(missing)}. Restore README.md."
         )
 
 
@@ -107,15 +115,11 @@ def _tags(api: HfApi, repo_id: str) -> dict[str, str]:
 def _check(config: PublishConfig, tag: str, remote: Remote | None, tags: dict[str, str]) -> None:
     if tag in tags:
         raise UsageError(
-            "a version that is not on the Hub yet",
-            f"{tag}, which is there at {tags[tag][:12]}",
-            "train with a higher --version, or pass another --tag",
+            f"{tag} is on the Hub already, at {tags[tag][:12]}. Train with a higher --version, or pass another --tag."
         )
     if config.private and remote and not remote.private:
         raise UsageError(
-            "a private repository",
-            f"{config.repo_id}, which is public",
-            "leave --private out, or name another",
+            f"--private was given, but {config.repo_id} is public. Leave --private out, or name another repository."
         )
 
 
@@ -159,14 +163,14 @@ def _show(config: PublishConfig, tag: str, remote: Remote | None, changes: Plan)
 
 def _commit(api: HfApi, config: PublishConfig, tag: str, remote: Remote | None, changes: Plan) -> str:
     if remote is None:
-        with told("a new repository on the Hub", "publish"):
+        with reported("The repository could not be created on the Hub", "publish"):
             api.create_repo(config.repo_id, private=config.private or None, exist_ok=True)
             remote = look_at(api, config.repo_id, "model")
         if remote is None:
-            raise HubError("the new repository on the Hub", "none", "run publish again")
+            raise HubError("The Hub does not show the new repository. Run publish again.")
     if not changes:
         return remote.commit
-    with told(f"one commit to {config.repo_id}, whole or not at all", "publish"):
+    with reported(f"The commit to {config.repo_id}, made whole or not at all, is not confirmed", "publish"):
         done = api.create_commit(
             config.repo_id,
             changes.operations(),
@@ -177,5 +181,5 @@ def _commit(api: HfApi, config: PublishConfig, tag: str, remote: Remote | None, 
 
 
 def _tag(api: HfApi, config: PublishConfig, tag: str, commit: str) -> None:
-    with told(f"the tag {tag}; the commit {commit[:12]} is on the Hub", "the same publish"):
+    with reported(f"The commit {commit[:12]} is on the Hub, but its tag {tag} is not", "the same publish"):
         api.create_tag(config.repo_id, tag=tag, revision=commit)

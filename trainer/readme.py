@@ -159,9 +159,7 @@ def between(text: str, begin: str, end: str, table: str) -> str:
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise UsageError(
-            f"the comments {begin} and {end} in the README", "a file without them", "put them back"
-        )
+        raise UsageError(f"A README lacks the comments {begin} and {end}, between which its table stands.")
     return f"{before}{begin}\n{table}\n{end}{after}"
 
 

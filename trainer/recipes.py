@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cxr.errors import UsageError, first_problem
 from cxr.imaging.preprocess import PreprocessSpec, seed_preprocess
@@ -57,9 +57,9 @@ class Recipe(_Strict):
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
     as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
     "official" uses the data set's val split. perturbed: copies of each validation film, changed at random as
-    training films are, on which the best epoch, the calibration and the threshold are settled (trainer.perturb);
+    training films are, on which the best epoch, the calibration and the threshold are chosen (trainer.perturb);
     0 takes the films as they are. learning_rate: the highest; "cosine" warms up over the first twentieth of the
-    run and falls to 0, "constant" stays. averaging: decay per step of the weights' running mean, 0 for none;
+    run and falls to 0, "constant" stays. ema_decay: decay per step of the weights' running mean, 0 for none;
     validated and saved are the averaged weights. patience: epochs without a better validation loss before the run
     ends. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5 uncalibrated.
     """
@@ -76,7 +76,8 @@ class Recipe(_Strict):
     schedule: Literal["constant", "cosine"]
     weight_decay: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    averaging: float = Field(default=0.0, ge=0, lt=1)
+    # "averaging" in recipes up to 0.3.0.
+    ema_decay: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("ema_decay", "averaging"))
     sampling: Literal["all", "balanced"]
     validation: Literal["official", "grouped"]
     perturbed: int = Field(default=0, ge=0)
@@ -126,7 +127,7 @@ DEFAULT = Recipe(
     schedule="cosine",
     weight_decay=0.02,
     label_smoothing=0.05,
-    averaging=0.997,
+    ema_decay=0.997,
     sampling="balanced",
     validation="grouped",
     perturbed=2,
@@ -159,7 +160,7 @@ QUICK = Recipe(
     learning_rate=3e-3,
     schedule="cosine",
     weight_decay=0.02,
-    averaging=0.95,
+    ema_decay=0.95,
     sampling="balanced",
     validation="grouped",
     patience=20,
@@ -189,7 +190,7 @@ FINETUNE = DEFAULT.model_copy(
         "preprocess": PreprocessSpec(size=224, resample="bilinear"),
         "epochs": 12,
         "learning_rate": 3e-4,
-        "averaging": 0.99,
+        "ema_decay": 0.99,
     }
 )
 """A network of keras.applications from ImageNet weights. Not tried on films: no machine at hand could fetch them."""
@@ -204,7 +205,7 @@ def find_recipe(name: str) -> Recipe:
     path = Path(name)
     if path.suffix != ".json" or not path.is_file():
         raise UsageError(
-            f"--recipe among {sorted(RECIPES)} or a recipe.json", repr(name), "choose one, or check the path"
+            f"--recipe {name} is neither one of {', '.join(sorted(RECIPES))} nor a .json file that exists."
         )
     try:
         return Recipe.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -215,6 +216,4 @@ def find_recipe(name: str) -> Recipe:
 
 
 def _no_recipe(path: Path, reason: str) -> UsageError:
-    return UsageError(
-        "a recipe in JSON", f"{path.name} ({reason})", "start from an earlier run's recipe.json"
-    )
+    return UsageError(f"{path.name} is not a recipe: {reason}. Start from the recipe.json of an earlier run.")

@@ -23,10 +23,9 @@ def validation_mask(films: Sequence[Film], folds: int, fold: int, seed: int) -> 
     groups = np.array([film.patient for film in films])
     scarce = {name: len(set(groups[strata == name])) for name in map(str, np.unique(strata))}
     if min(scarce.values()) < folds:
+        found = ", ".join(f"{count} of {name}" for name, count in scarce.items())
         raise DataError(
-            f"at least {folds} patient groups of each kind in train",
-            ", ".join(f"{count} of {name}" for name, count in scarce.items()),
-            "use more films, or fewer --folds",
+            f"The train films have too few patient groups for {folds} folds: {found}. Use more films, or fewer --folds."
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     _, held_out = list(splitter.split(np.zeros(len(films)), strata, groups))[fold]

@@ -1,7 +1,7 @@
 """A teacher: a finished model whose probabilities a new network learns in place of the labels (distillation).
 
 Hinton et al. 2015: what a larger model, such as an ensemble, says of a film tells more than the film's label, and a
-small network that learns it comes near the larger one at its own cost. Teacher and pupil see the very same changed
+small network that learns it comes near the larger one at its own cost. Teacher and student see the very same changed
 films, mixed ones among them, for as long as training lasts (Beyer et al. 2022).
 """
 
@@ -23,7 +23,7 @@ from cxr.types import InputBatch
 
 
 class Teacher:
-    """A bundle's network, asked for its own probabilities of films as the pupil sees them."""
+    """A bundle's network, asked for its own probabilities of films as the student sees them."""
 
     def __init__(self, predictor: Predictor, folder: Path) -> None:
         self.identity = predictor.identity
@@ -39,23 +39,25 @@ class Teacher:
         return sigmoid(np.concatenate([outputs.logits for outputs in found])).astype(np.float32)
 
     def require_same_input(self, preprocess: PreprocessSpec) -> None:
-        """Raises UsageError where teacher and pupil would see a film differently."""
+        """Raises UsageError where teacher and student would preprocess a film differently."""
         if self._preprocess != preprocess:
             raise UsageError(
-                f"a teacher that reads films as the recipe does ({preprocess})",
-                f"{self.identity.source}, which reads {self._preprocess}",
-                "choose another teacher, or a recipe.json with its preprocessing",
+                f"The teacher {self.identity.source} preprocesses films otherwise ({self._preprocess}) than the recipe "
+                f"({preprocess}). Choose another teacher, or a recipe.json with its preprocessing."
             )
 
     def require_unseen(self, films: Sequence[Film], split: str) -> None:
-        """Raises UsageError where the teacher was trained on some of `films`, which are to judge the pupil."""
+        """Refuse a teacher that was trained on some of `films`, which are held out to evaluate the student.
+
+        Raises:
+            UsageError: it was, or its bundle does not say.
+        """
         learnt = self._learnt
         known = sum(film.sha256 in learnt for film in films)
         if known:
             raise UsageError(
-                f"a teacher that was not trained on the {split} films",
-                f"{self.identity.source}, which was on {known} of {len(films)}",
-                "use the --seed, --folds and --fold that the teacher was trained with",
+                f"The teacher {self.identity.source} was trained on {known} of the {len(films)} {split} films, which "
+                "are held out to evaluate the student. Use the --seed, --folds and --fold of the teacher's training."
             )
 
     @cached_property
@@ -65,9 +67,8 @@ class Teacher:
             films = read_manifest(self._manifest)
         except DataError as error:
             raise UsageError(
-                f"a teacher with its {self._manifest.name}",
-                f"{self.identity.source} without one that can be read",
-                "download the whole bundle and name its folder",
+                f"The teacher {self.identity.source} does not say what it was trained on: its {self._manifest.name} "
+                "cannot be read. Download the whole bundle and name its folder."
             ) from error
         return {film.sha256 for film in films if film.split not in ("validation", "test")}
 
@@ -78,7 +79,9 @@ def open_teacher(model: str) -> Teacher:
     Raises UsageError, BundleError or HubError.
     """
     if Path(model).is_file():
-        raise UsageError("a bundle as the teacher", f"{model}, a file", "name the folder that train wrote")
+        raise UsageError(
+            f"The teacher {model} is a file, which does not say what it was trained on. Name a bundle's folder."
+        )
     predictor = open_model(model).predictor
     assert predictor.bundle is not None
     return Teacher(predictor, predictor.bundle.folder)

@@ -1,17 +1,16 @@
-"""Exports of bare .h5 files, kept between runs in the user's cache folder.
+"""Exports of bare .h5 files, kept between runs beside what the Hub's client keeps.
 
 A file's name holds the sha256 of the .h5 and of the export itself, so that a damaged one is never used.
 """
 
 import logging
 import os
-import sys
 from pathlib import Path
 
 from cxr.files import sha256_of, write_bytes
 
 VARIABLE = "CXR_CACHE"
-"""Environment variable that names another cache folder."""
+"""Environment variable that names another folder."""
 _FORM = "v1"  # to be raised when the export's contract changes (cxr.model.onnx_backend)
 
 _log = logging.getLogger(__name__)
@@ -25,16 +24,16 @@ def find(model_sha256: str) -> bytes | None:
             if path.name == _name(model_sha256, content):
                 return content
     except OSError as error:
-        _log.info("the cache cannot be read: %s", error)
+        _log.info("the cache cannot be read: %s", error.strerror)
     return None
 
 
 def keep(model_sha256: str, content: bytes) -> None:
-    """Keep an export. A cache that cannot be written is no failure: the next run exports again."""
+    """Keep an export. If the cache cannot be written, the next run exports again."""
     try:
         write_bytes(_folder() / _name(model_sha256, content), content)
     except OSError as error:
-        _log.info("the export is not kept: %s", error)
+        _log.info("the export is not kept: %s", error.strerror)
 
 
 def _name(model_sha256: str, content: bytes) -> str:
@@ -42,12 +41,9 @@ def _name(model_sha256: str, content: bytes) -> str:
 
 
 def _folder() -> Path:
+    """CXR_CACHE, or a folder in the Hub client's asset cache (HF_HOME, HF_ASSETS_CACHE)."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "cxr-pneumonia" / "exports"  # noqa: PTH111
+    from huggingface_hub import cached_assets_path  # here: only a bare .h5 needs it
+
+    return cached_assets_path("cxr-pneumonia", "exports")

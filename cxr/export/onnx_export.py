@@ -42,7 +42,9 @@ def export_network(model: keras.Model) -> bytes:
     """
     missing = [name for name in ("onnx", "tf2onnx") if find_spec(name) is None]
     if missing:
-        raise BundleError("onnx and tf2onnx for the export", f"no {missing[0]}", "pip install onnx tf2onnx")
+        raise BundleError(
+            f"The export needs {missing[0]}, which is not installed. Run pip install onnx tf2onnx."
+        )
     wide = _with_evidence(exportable(model))
     wide(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports a model only after its first call
     with tempfile.TemporaryDirectory() as folder, _quietly():
@@ -72,10 +74,8 @@ def export_checked(
     probability, evidence = _differences(truth, served, compared, decision)
     if not (probability < MAX_PROBABILITY_DIFFERENCE and evidence < MAX_EVIDENCE_DIFFERENCE):
         raise BundleError(
-            f"an export within {MAX_PROBABILITY_DIFFERENCE} of the model's probabilities "
-            f"and {MAX_EVIDENCE_DIFFERENCE} of its evidence",
-            f"differences up to {probability:.2g} and {evidence:.2g}",
-            "report it: the export of this network is wrong",
+            f"The export differs from the model by up to {probability:.2g} in probability and {evidence:.2g} in "
+            f"evidence; {MAX_PROBABILITY_DIFFERENCE} and {MAX_EVIDENCE_DIFFERENCE} are allowed. Report this network."
         )
     return content, ExportRecord(
         films=len(compared),
@@ -155,9 +155,8 @@ def _head_layers(model: keras.Model, places: Any) -> list[keras.layers.Layer]:
 
 def _unknown_head(layer: keras.layers.Layer) -> BundleError:
     return BundleError(
-        "a head of pooling or flattening, dense layers and ReLU for the export",
-        f"{type(layer).__name__} {layer.name}",
-        "serve it with Keras",
+        f"The layer {layer.name} ({type(layer).__name__}) cannot be exported: after the last feature maps only "
+        "pooling, flattening, dense layers and ReLU can. Keras serves the model instead."
     )
 
 

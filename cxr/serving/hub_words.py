@@ -17,18 +17,18 @@ HUB_ERRORS: tuple[type[Exception], ...] = (HTTPError, OSError, ValueError, Runti
 """All that huggingface_hub raises for a fault of the network, the Hub, the repository or the caller's rights."""
 
 _BY_TYPE: tuple[tuple[type[Exception], str], ...] = (
-    (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hub"),
-    (GatedRepoError, "access to it has to be granted on the Hub first"),
-    (RepositoryNotFoundError, "the Hub knows no such repository, or your token may not see it"),
+    (OfflineModeIsEnabled, "HF_HUB_OFFLINE is set, so the Hub cannot be contacted"),
+    (GatedRepoError, "its owner must grant you access on the Hub first"),
+    (RepositoryNotFoundError, "the Hub has no such repository, or your token may not see it"),
     (RevisionNotFoundError, "the repository has no such revision"),
-    (LocalEntryNotFoundError, "not to be had from the Hub, and not in the cache"),
+    (LocalEntryNotFoundError, "it is neither on the Hub nor in the local cache"),
     (EntryNotFoundError, "the repository has no such file"),
     (TimeoutException, "no answer in time"),
-    (ConnectError, "no connection"),
-    (JSONDecodeError, "an answer that is no JSON"),
+    (ConnectError, "no connection to the Hub"),
+    (JSONDecodeError, "the answer is not JSON"),
 )
 _BY_STATUS = {
-    401: "the Hub does not know your token",
+    401: "the Hub does not accept your token",
     402: "the Hub asks for a paid plan",
     403: "your token may not do that",
     412: "the branch has moved on",
@@ -37,7 +37,7 @@ _BY_STATUS = {
 
 
 def in_words(error: BaseException) -> str:
-    """The innermost cause that is told in words, without addresses, tokens or request ids."""
+    """The innermost cause in words, without addresses, tokens or request ids."""
     if isinstance(error, LocalEntryNotFoundError | RuntimeError) and error.__cause__ is not None:
         return in_words(error.__cause__)  # the client's "could not, because"
     for kind, words in _BY_TYPE:

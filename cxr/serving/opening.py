@@ -1,4 +1,4 @@
-"""MODEL: where the model that serves comes from, and what serves where it cannot be had.
+"""MODEL: where the model that serves comes from, and what serves where it is not available.
 
 a bundle folder             as the trainer wrote it
 a bare .h5                  such as the original's
@@ -6,9 +6,8 @@ hub:OWNER/NAME[@revision]   a bundle on the Hugging Face Hub; from the cache whe
 nothing                     the embedded default
 """
 
+import logging
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,12 +20,7 @@ from cxr.serving.hub import HubModel, Patience, Snapshot
 from cxr.serving.local import load_model, open_bundle
 from cxr.serving.slot import Served
 
-Tell = Callable[[str], None]
-
-
-def tell(line: str) -> None:
-    """The log: one line on standard error."""
-    print(line, file=sys.stderr, flush=True)
+_log = logging.getLogger(__name__)
 
 
 def open_model(
@@ -34,29 +28,46 @@ def open_model(
     revision: str | None = None,
     default: Path | None = None,
     patience: Patience | None = None,
-    log: Tell = tell,
 ) -> Served:
-    """Load MODEL, or `default` where none was named, verified in full.
+    """Load MODEL, or `default` where none was named, verified in full, and log which model serves.
 
     What was named and cannot be had is never replaced by something else: it serves from the cache, in state
-    "cached", or HubError, BundleError or UsageError says why not. `log` gets a line that says what serves.
+    "cached", or an error says why not.
+
+    Args:
+        model: a bundle folder, a bare .h5 or hub:OWNER/NAME[@revision].
+        revision: a branch, a tag or a commit on the Hub.
+        default: the bundle that serves where no MODEL was named.
+        patience: how long the Hub may take.
+
+    Raises:
+        UsageError: MODEL has none of these forms.
+        BundleError: it does not verify.
+        HubError: the Hub does not give it, and the cache does not have it.
     """
     if model and model.startswith("hub:"):
-        served = _open_hub(model, hub.parse_hub_model(model, revision), patience or Patience(), log)
+        served = _open_hub(model, hub.parse_hub_model(model, revision), patience or Patience())
     elif revision:
-        raise UsageError("a revision with hub:OWNER/NAME only", f"{revision} without", "leave it out")
+        raise UsageError(
+            f"MODEL_REVISION={revision} needs MODEL=hub:OWNER/NAME, but MODEL is {model or 'not set'}. "
+            "Unset MODEL_REVISION."
+        )
     elif model:
         served = Served(load_model(model, stated_preprocess()))
     elif default is not None:
         served = Served(open_bundle(default), "default")
     else:
-        raise UsageError("a MODEL", "none", "name a bundle folder, a .h5, or hub:OWNER/NAME")
-    log(described(served))
+        raise UsageError("No MODEL was named. Name a bundle folder, a .h5 file or hub:OWNER/NAME.")
+    _log.info("%s", described(served))
     return served
 
 
 def stated_preprocess() -> PreprocessSpec | None:
-    """How the films of a bare .h5 are to be read, from MODEL_PREPROCESS. Raises UsageError."""
+    """How images for a bare .h5 are preprocessed, from MODEL_PREPROCESS; None where that is not set.
+
+    Raises:
+        UsageError: it is not a preprocessing in JSON.
+    """
     text = os.environ.get("MODEL_PREPROCESS")
     if not text:
         return None
@@ -64,21 +75,20 @@ def stated_preprocess() -> PreprocessSpec | None:
         return PreprocessSpec.model_validate_json(text)
     except ValidationError as error:
         raise UsageError(
-            "MODEL_PREPROCESS in JSON",
-            first_problem(error),
-            'for example {"size": 224, "resample": "bilinear"}',
+            f"MODEL_PREPROCESS cannot be used: {first_problem(error)}. Give JSON such as "
+            '{"size": 224, "resample": "bilinear"}.'
         ) from error
 
 
 def described(served: Served) -> str:
-    """One line that says which model serves and how it came to."""
+    """One line that says which model serves, and where it comes from."""
     identity = served.predictor.identity
     at = f" at {identity.revision}" if identity.revision else ""
     how = {"as_asked": "", "cached": ", from the cache", "default": ", the embedded default"}[served.state]
     return f"model: {identity.source} {identity.version}{at}{how}".replace("  ", " ")
 
 
-def _open_hub(model: str, asked: HubModel, patience: Patience, log: Tell) -> Served:
+def _open_hub(model: str, asked: HubModel, patience: Patience) -> Served:
     if asked.is_commit and (pinned := _load_cached(model, asked)):
         return Served(pinned)  # a commit never changes, so there is nothing to ask
     try:
@@ -89,7 +99,7 @@ def _open_hub(model: str, asked: HubModel, patience: Patience, log: Tell) -> Ser
         cached = _load_cached(model, asked)
         if cached is None:
             raise
-        log(f"the cached model serves, because: {error}")
+        _log.warning("the cached model serves, because: %s", error)
         return Served(cached, "cached")
 
 

@@ -1,4 +1,4 @@
-"""The model that answers now, which may be exchanged for another between two requests."""
+"""The slot that holds the model that answers now; another may take its place between two requests."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +10,12 @@ State = Literal["as_asked", "cached", "default"]
 
 @dataclass(frozen=True)
 class Served:
-    """A loaded model, and how it came to be the one that serves.
+    """A loaded model, and where it comes from.
 
-    state: "as_asked": the model that the user named, fresh from where it is; "cached": that model, from an earlier
-    pull, because the Hub cannot be reached; "default": the embedded one, because no model was named or none could
-    be had.
+    Attributes:
+        predictor: answers with it.
+        state: "as_asked": the model that the user named, fresh from its source; "cached": that model, from an
+            earlier pull, because the Hub cannot be reached; "default": the embedded one, because none was named.
     """
 
     predictor: Predictor
@@ -22,14 +23,14 @@ class Served:
 
 
 class Serving:
-    """Holds what serves. A request reads `now` once and uses what it got to its end, whatever comes after."""
+    """Holds the model that serves. A request reads `now` once and keeps that model to its end."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
 
     @property
     def now(self) -> Served:
-        """What serves at this moment."""
+        """The model that serves at this moment."""
         return self._served
 
     def exchange(self, served: Served) -> None:

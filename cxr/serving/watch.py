@@ -1,5 +1,6 @@
 """A moving revision on the Hub, looked at now and then; a new commit of it takes over between two requests."""
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -7,14 +8,21 @@ from cxr.errors import BundleError, CxrError
 from cxr.model.predictor import Predictor
 from cxr.serving import hub
 from cxr.serving.hub import Patience, Snapshot
-from cxr.serving.opening import Tell, described, load_snapshot, tell
+from cxr.serving.opening import described, load_snapshot
 from cxr.serving.slot import Served, Serving
+
+_log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks at a moving revision now and then, and lets a new one serve when it has been verified in full.
+    """Looks at a moving revision now and then, and lets a new commit serve when it has been verified in full.
 
-    prepare: run on a new predictor before it serves, so that no request waits for it.
+    Args:
+        serving: holds the model that serves.
+        model: hub:OWNER/NAME[@revision].
+        revision: a branch or a tag that was given apart.
+        prepare: run on a new predictor before it serves, so that no request waits for it.
+        patience: how long the Hub may take.
     """
 
     def __init__(
@@ -24,16 +32,14 @@ class Watch:
         revision: str | None,
         prepare: Callable[[Predictor], None],
         patience: Patience | None = None,
-        log: Tell = tell,
     ) -> None:
         self._serving = serving
         self._model = model
         self._asked = hub.parse_hub_model(model, revision)
         self._prepare = prepare
         self._patience = patience or Patience()
-        self._log = log
         self._refused: dict[str, None] = {}
-        self._last = ""
+        self._last_problem = ""
 
     def start(self, seconds: float) -> None:
         """Look every `seconds`, in a thread that ends with the process."""
@@ -46,7 +52,7 @@ class Watch:
         threading.Thread(target=look_again, name="model watch", daemon=True).start()
 
     def look(self) -> None:
-        """Look once. Whatever goes wrong, the model that serves goes on serving; the log says why."""
+        """Look once. If anything goes wrong, the model that serves goes on serving, and the log says why."""
         now = self._serving.now
         commit = now.predictor.identity.revision
         try:
@@ -56,16 +62,16 @@ class Watch:
                 return
             fresh = self._load(snapshot)
         except (CxrError, OSError) as error:
-            self._say_once(f"watch: {commit} goes on serving, because: {error}")
+            self._warn_once(f"watch: {commit} goes on serving, because: {error}")
             return
         self._serving.exchange(Served(fresh))
-        self._last = ""
-        self._log(described(self._serving.now))
+        self._last_problem = ""
+        _log.info("%s", described(self._serving.now))
 
     def _nothing_new(self, now: Served) -> None:
         if now.state == "cached" and not self._refused:
             self._serving.exchange(Served(now.predictor))  # the Hub is back, and names this very commit
-        self._last = ""
+        self._last_problem = ""
 
     def _load(self, snapshot: Snapshot) -> Predictor:
         try:
@@ -77,7 +83,7 @@ class Watch:
         hub.keep(self._asked, snapshot)
         return fresh
 
-    def _say_once(self, line: str) -> None:
-        if line and line != self._last:
-            self._log(line)
-        self._last = line
+    def _warn_once(self, problem: str) -> None:
+        if problem != self._last_problem:
+            _log.warning("%s", problem)
+        self._last_problem = problem
