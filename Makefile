@@ -16,8 +16,8 @@ help:  ## List the targets
 
 setup: $(READY)  ## Make .venv from requirements.lock, with the project itself in editable form
 
-$(READY): requirements.lock
-	@test -n "$(PYTHON)" || { echo "error: expected Python 3.11, 3.12 or 3.13 on PATH; received none; install one, or pass PYTHON=..." >&2; exit 2; }
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: There is no Python 3.11, 3.12 or 3.13 on PATH. Install one, or pass PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null 2>&1; then uv pip install --python $(PY) --require-hashes -r requirements.lock; \
 	else $(PY) -m pip install --quiet --disable-pip-version-check uv && $(VENV)/bin/uv pip install --python $(PY) --require-hashes -r requirements.lock; fi
@@ -37,7 +37,7 @@ lint: setup  ## Check style and types
 	$(VENV)/bin/lint-imports
 
 demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hub, pull, serve (DEMO="--end" closes the app)
-	PYTHONPATH=. $(PY) tests/hub_demo.py $(DEMO)
+	$(PY) tests/hub_demo.py $(DEMO)
 
 train: setup  ## Train into OUT=runs/train on DATA=... (default: the data set on the Hub; ARGS="--epochs 5" for more)
 	$(PY) -m trainer train --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)
@@ -46,7 +46,7 @@ bench: setup  ## Measure ours, the naive way and an empty app side by side (ARGS
 	$(PY) -m benchmarks $(ARGS)
 
 figures: setup  ## Write the figures of bundles/default into the READMEs
-	$(PY) -m trainer.readme
+	$(PY) -m benchmarks.readme
 
 lock: setup  ## Write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock

@@ -102,7 +102,7 @@ def served(folder: Path, **environment: str) -> Iterator[str]:
     """
     with subprocess.Popen(
         [sys.executable, __file__, str(folder)],
-        env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -5,7 +5,6 @@ python tests/hub_demo.py [--end] [--data phantom:N] [--epochs N] [--port N]; --e
 
 import argparse
 import csv
-import os
 import signal
 import socket
 import subprocess
@@ -65,10 +64,9 @@ def _step(text: str) -> None:
 
 
 def _trainer(*arguments: str, env: dict[str, str] | None = None) -> None:
-    own = {**os.environ, "PYTHONPATH": str(ROOT)} if env is None else env
-    done = subprocess.run([sys.executable, "-m", "trainer", *arguments], cwd=ROOT, env=own)
+    done = subprocess.run([sys.executable, "-m", "trainer", *arguments], cwd=ROOT, env=env)
     if done.returncode:
-        raise CxrError(f"a {arguments[0]} that ends well", f"exit code {done.returncode}", "see above")
+        raise CxrError(f"trainer {arguments[0]} ended with exit code {done.returncode}; see above.")
 
 
 @contextmanager

@@ -32,7 +32,6 @@ def environment(url: str, home: Path, token: str = "") -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": str(home),
         "HF_TOKEN": token,
-        "PYTHONPATH": str(ROOT),
         "NO_PROXY": "127.0.0.1",
     }
 

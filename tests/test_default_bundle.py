@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.readme import BEGIN, BEGIN_SPEEDS, END, END_SPEEDS, SPEEDS, WORDS, between, speeds, table
 from cxr.data.sources import open_data
 from cxr.files import sha256_of_file
 from cxr.model.bundle import load_bundle
@@ -15,7 +16,6 @@ from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
 from evaluation.run import run
 from trainer.card import interval, show
-from trainer.readme import BEGIN, BEGIN_SPEEDS, END, END_SPEEDS, SPEEDS, WORDS, between, speeds, table
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "bundles" / "default"

@@ -1,6 +1,5 @@
 """make demo, small and ending by itself: train, publish, pull in a fresh process, serve, ask."""
 
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,6 @@ def test_the_whole_way():
     done = subprocess.run(
         [sys.executable, "tests/hub_demo.py", "--end", "--data", "phantom:72", "--epochs", "1"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

@@ -118,7 +118,7 @@ def test_tokens_and_models_that_are_none(hub, deploy):
     assert "HTTP 401" in refused(deploy(token="hf_wrong"))
     assert "HTTP 403" in refused(deploy(token=READER))
     hub.repos.clear()
-    assert "publish it first" in refused(deploy())
+    assert "Publish it first" in refused(deploy())
 
 
 @pytest.mark.timeout(900)

@@ -1,4 +1,4 @@
-"""python -m trainer.readme: write the figures of bundles/default and of the benchmarks into both READMEs.
+"""python -m benchmarks.readme: write the figures of bundles/default and of the benchmarks into both READMEs.
 
 Each table stands between two comments; nothing in it is typed by hand.
 """
