@@ -7,7 +7,7 @@ from typing import Any
 
 from cxr.data.films import Film, require_both_classes
 from cxr.data.loading import load_films
-from cxr.data.sources import open_data
+from cxr.data.sources import open_upload
 from cxr.errors import DataError
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
@@ -39,23 +39,22 @@ def check_own_data(
 ) -> OwnData:
     """Score the labelled films of a .zip: its test split where it has one, else all films.
 
-    Unreadable files are left out and listed. Raises DataError for an archive that is broken, laid out otherwise,
-    of one class, or of more than `at_most` films.
+    Unreadable files are left out and listed, and so is how many files were passed over. Raises DataError for an
+    archive that is broken, laid out otherwise, of one class, or of more than `at_most` films.
     """
-    source = open_data(str(archive))
+    source = open_upload(archive)
     films = _test_or_all(source.films)
     if len(films) > at_most:
         raise DataError(
-            f"at most {at_most:,} films here",
-            f"{len(films):,}",
-            "send fewer, or run python -m evaluation, which knows no limit",
+            f"The archive holds {len(films):,} films, and at most {at_most:,} are checked here. Send fewer, or check "
+            "them with python -m evaluation on a machine of your own."
         )
     loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable=True, progress=False)
-    require_both_classes(loaded.films, "the archive, readable")
+    require_both_classes(loaded.films, "the archive")
     rows = score_films(predictor, loaded)
     decision = predictor.decision
     metrics = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
-    return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped)
+    return OwnData(rows, metrics, Explorer(rows, resamples, seed), [*source.identity.notes, *skipped])
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:

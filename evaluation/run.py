@@ -8,7 +8,7 @@ from typing import Any
 from cxr.data.films import BARE_SPLIT, Film
 from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.sources import DataIdentity, FilmSource, open_data
-from cxr.errors import UsageError
+from cxr.errors import DataError, UsageError
 from cxr.files import new_folder, require_free, write_json
 from cxr.model.predictions import ScoredFilm, write_predictions
 from cxr.model.predictor import Predictor
@@ -82,6 +82,7 @@ def evaluate_and_write(
             "id": identity.id,
             "revision": identity.revision,
             "notes": list(identity.notes),
+            "passed_over": dict(identity.passed_over),
             "split": split,
         },
         "decision": predictor.decision.model_dump(mode="json"),
@@ -101,6 +102,8 @@ def _audit(
     """The audit, with baselines where the data has a train split other than the one that is evaluated."""
     train = [film for film in source.films if film.split == "train" != split]
     fitted_on = load_films(source, train, predictor.preprocess, config.skip_unreadable)[0] if train else None
+    if fitted_on is not None and not fitted_on.films:
+        fitted_on = None  # all of them unreadable: no baselines
     network = predictor.bundle.description.network if predictor.bundle else None
     return audit(predictor, loaded, fitted_on, source, network, config.seed)
 
@@ -125,6 +128,7 @@ def describe(metrics: Mapping[str, Any]) -> str:
     """The figures as a plain table for the terminal."""
     data = metrics["data"]
     lines = [
+        *data["notes"],
         f"{data['id']}, split {data['split']}: {metrics['n']:,} films ({metrics['n_normal']:,} normal, "
         f"{metrics['n_pneumonia']:,} pneumonia) of {metrics['n_groups']:,} patient groups",
         f"threshold {metrics['threshold']:.4f}: {metrics['decision']['rule']}",
@@ -167,6 +171,8 @@ def _load(
 ) -> tuple[LoadedFilms, DataIdentity]:
     """The films, and the data's identity with a note for each file that was left out."""
     loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable)
+    if not loaded.films:
+        raise DataError(f"None of the {len(films):,} films can be read, the first because of {skipped[0]}")
     notes = tuple(f"skipped, unreadable: {line}" for line in skipped)
     return loaded, replace(source.identity, notes=(*source.identity.notes, *notes))
 

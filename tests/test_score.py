@@ -21,8 +21,10 @@ from cxr.model.answer_csv import COLUMNS, csv_header
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served
 from evaluation import score as scoring
+from evaluation.answers_file import AnswersFile, shown
 from evaluation.config import ScoreConfig
-from evaluation.score import Answers, answer_files, find_files, score, shown
+from evaluation.score import answer_files, score
+from tests.dicom_files import dicom_bytes
 from tests.test_evaluation_run import brightness_predictor, write_film
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,15 +173,14 @@ def test_no_files_is_told_and_nothing_is_written(files: str, tmp_path: Path, pre
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_files_come_from_a_folder_a_glob_or_one_file(films: Path) -> None:
-    assert len(list(find_files(str(films)))) == 22
-    assert len(list(find_files(f"{films}/**/film-1*.png"))) == 10
-    assert list(find_files(f"{films}/notes.txt")) == [films / "notes.txt"], (
-        "named outright: answered with an error"
-    )
-    (films / "IM0001").touch()
-    (films / "x.dcm").touch()
-    assert {"IM0001", "x.dcm"} <= {path.name for path in find_files(str(films))}
+def test_what_is_left_out_is_said(
+    films: Path, predictor: Predictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (films / "1.2.826.0.1.3680043.8.498.1234").write_bytes(dicom_bytes(np.full((64, 64), 120, np.uint8)))
+    (films / "b" / "notes.txt").touch()
+    counts = score(ScoreConfig("model", str(films), films.parent / "out.csv"))
+    assert counts.total() == 23
+    assert "left out (2 files): 2 .txt" in capsys.readouterr().out
 
 
 def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> None:
@@ -204,7 +205,7 @@ def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> No
 def test_large_films_give_the_same_answers_in_smaller_steps(
     films: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = list(find_files(str(films)))
+    paths = sorted(films.rglob("*.png"))
     expected = list(answer_files(predictor, paths))
     monkeypatch.setattr(scoring, "_MAX_CHUNK_PIXELS", 3000)
     assert list(answer_files(predictor, paths)) == expected
@@ -262,5 +263,69 @@ def test_a_path_is_shown_in_one_line() -> None:
 
 
 def test_two_asks_for_one_file_make_one_row(tmp_path: Path, predictor: Predictor) -> None:
-    with Answers(tmp_path / "out.csv", predictor) as answers:
+    with AnswersFile(tmp_path / "out.csv", predictor) as answers:
         assert [answers.claim(Path("x")), answers.claim(Path("x"))] == [True, False]
+
+
+KEPT = {
+    "labels.csv": b"file,label\nf0.jpeg,NORMAL\nf1.jpeg,PNEUMONIA",
+    "notes.txt": b"my only copy of a very long line of notes",
+    "film.jpeg": b"\xff\xd8\xff\xe0 a film\nof several lines\n and no last one",
+    "marked.csv": b"\xef\xbb\xbf",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_not_ours_keeps_its_bytes(
+    films: Path, tmp_path: Path, predictor: Predictor, name: str
+) -> None:
+    out = tmp_path / name
+    out.write_bytes(KEPT[name])
+    with pytest.raises(DataError, match="Name another --out"):
+        score(ScoreConfig("model", str(films), out))
+    assert out.read_bytes() == KEPT[name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["films", name])
+
+
+def test_a_film_as_out_and_a_link_to_one_keep_their_bytes(
+    films: Path, tmp_path: Path, predictor: Predictor
+) -> None:
+    film = films / "a" / "film-00.png"
+    before = film.read_bytes()
+    (tmp_path / "link.csv").symlink_to(film)
+    for out in (film, tmp_path / "link.csv"):
+        with pytest.raises(DataError, match="Name another --out"):
+            score(ScoreConfig("model", str(films), out))
+    assert film.read_bytes() == before
+
+
+def test_a_folder_is_no_out(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="is not a file"):
+        score(ScoreConfig("model", str(films), films))
+
+
+@pytest.mark.parametrize("content", [b"no JSON", b"[]", b'{"mine": 1}'])
+def test_a_note_that_is_not_ours_stays(
+    films: Path, tmp_path: Path, predictor: Predictor, content: bytes
+) -> None:
+    note = tmp_path / "new.csv.model.json"
+    note.write_bytes(content)
+    with pytest.raises(UsageError, match="Name another --out"):
+        score(ScoreConfig("model", str(films), tmp_path / "new.csv"))
+    assert note.read_bytes() == content and not (tmp_path / "new.csv").exists()
+
+
+def test_two_runs_do_not_write_one_csv(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+    out = tmp_path / "out.csv"
+    with AnswersFile(out, predictor):
+        before = out.read_bytes()
+        with pytest.raises(UsageError, match="Another run is writing"):
+            score(ScoreConfig("model", str(films), out))
+        assert out.read_bytes() == before
+    assert score(ScoreConfig("model", str(films), out)).total() == 22, "the lock is gone with its run"
+
+
+def test_an_out_among_the_films_is_no_film(films: Path, predictor: Predictor) -> None:
+    for _ in range(2):
+        score(ScoreConfig("model", f"{films}/**/*", films / "answers"))
+    assert "answers" not in {Path(row["file"]).name for row in table(films / "answers")}

@@ -143,7 +143,9 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
     """
     splits = {film.split for film in source.films}
     training_split = BARE_SPLIT if BARE_SPLIT in splits else "train"
-    require_both_classes([film for film in source.films if film.split == training_split], training_split)
+    require_both_classes(
+        [film for film in source.films if film.split == training_split], f"the split {training_split}"
+    )
     loaded, skipped = load_films(source, source.films, recipe.preprocess, config.skip_unreadable)
     checks = check_films(loaded.films)
     notes = [*source.identity.notes, *(f"skipped, unreadable: {line}" for line in skipped)]
@@ -152,6 +154,7 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
     learnable, left_out = _without_test_copies(in_split[training_split], test)
     if left_out:
         notes.append(f"{left_out} train films left out because test holds the same bytes")
+    require_both_classes(learnable.films, f"{training_split} {_less(left_out, len(skipped))}".rstrip())
     if recipe.validation == "official":
         if "val" not in in_split:
             raise UsageError(
@@ -163,9 +166,16 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
         held_out = split.validation_mask(learnable.films, config.folds, config.fold, config.seed)
         fit_on, validation = learnable.take(~held_out), learnable.take(held_out)
         rule = split.RULE.format(folds=config.folds, fold=config.fold, seed=config.seed)
-    require_both_classes(validation.films, "validation")
+    require_both_classes(validation.films, "the validation part")
     fingerprint = sha256_of("".join(sorted(film.split + film.sha256 for film in loaded.films)).encode())
     return Prepared(source, fit_on, validation, test, checks, rule, fingerprint, tuple(notes))
+
+
+def _less(copies: int, unreadable: int) -> str:
+    """What has been left out of the films to learn from, for a message."""
+    parts = [f"{copies:,} films that test holds too"] if copies else []
+    parts += [f"{unreadable:,} unreadable films"] if unreadable else []
+    return f"(without {' and '.join(parts)})" if parts else ""
 
 
 def _without_test_copies(learnable: LoadedFilms, test: LoadedFilms | None) -> tuple[LoadedFilms, int]:

@@ -1,4 +1,9 @@
-"""A .zip, read in place: nothing is unpacked, so nothing can be written outside or left behind."""
+"""A .zip, read in place: nothing is unpacked, so nothing can be written outside or left behind.
+
+Its names are settled here, once, for every door: "/" between folders whatever the program that made it wrote, text
+in UTF-8 also where macOS forgot to say so, one line without control characters, and no files of the operating
+system (__MACOSX, ._*, .DS_Store, desktop.ini, Thumbs.db).
+"""
 
 import lzma
 import re
@@ -6,11 +11,14 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from cxr.data.names import PassedOver, is_clutter, is_film, is_hidden_film, kind_of_other, printable
 from cxr.errors import DataError
 from cxr.imaging.decode import MAX_BYTES
+from cxr.imaging.dicom import PEEK
 
 MAX_MEMBERS = 200_000
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_NAMED_UTF8 = 0x800
 # What zipfile and its decompressors raise on a damaged or encrypted archive.
 _BROKEN = (
     zipfile.BadZipFile,
@@ -27,31 +35,60 @@ _BROKEN = (
 class Archive:
     """An open .zip. Names that lead outside and members that swell are refused before anything is read.
 
-    members: its files, folders left out. `read` may be called from several threads.
+    members: its files, in its order, without folders and clutter; their `filename` is the settled name, by which
+    they are read too. passed_over: hidden films, and earlier files whose name a later one has taken.
+    `read` may be called from several threads.
     """
 
-    def __init__(self, path: Path, expected: str = "a whole .zip") -> None:
-        """Raises DataError for what is no .zip, is damaged, or is not safe; `expected` is for its message."""
+    def __init__(self, path: Path) -> None:
+        """Raises DataError for what is no .zip, is damaged, or is not safe."""
+        name = printable(path.name)
         try:
             self._archive = zipfile.ZipFile(path)
-            self.members = [member for member in self._archive.infolist() if not member.is_dir()]
+            every = self._archive.infolist()
+            for member in every:
+                member.filename = _settled(member)
+            files = [member for member in every if not member.filename.endswith("/")]
         except _BROKEN as error:
             raise DataError(
-                expected, f"{path.name} ({_reason(error)})", "download or copy the archive again"
+                f"{name} is no .zip or is damaged ({reason(error)}). Download or copy it again."
             ) from error
-        _refuse_unsafe(self.members, path.name)
+        _refuse_unsafe(files, name)
+        self.passed_over = PassedOver(
+            "hidden" for member in files if is_clutter(member.filename) and is_hidden_film(member.filename)
+        )
+        visible = [member for member in files if not is_clutter(member.filename)]
+        self._by_name = {member.filename: member for member in visible}  # of one name, the last counts
+        self.members = list(self._by_name.values())
+        if len(self.members) < len(visible):
+            self.passed_over["replaced in the .zip by a later file of the same name"] = len(visible) - len(
+                self.members
+            )
+
+    def films(self) -> tuple[list[zipfile.ZipInfo], PassedOver]:
+        """The members that are films, by the rule that holds for folders too, and what else is there, by kind."""
+        passed_over = self.passed_over.copy()
+        films = []
+        for member in self.members:
+            if is_film(member.filename, self.begins):
+                films.append(member)
+            else:
+                passed_over[kind_of_other(member.filename)] += 1
+        return films, passed_over
+
+    def begins(self, name: str) -> bytes:
+        """The first bytes of a file, as many as tell what it is. Raises DataError."""
+        return self.read(name, PEEK)
 
     def read(self, member: str | zipfile.ZipInfo, most: int = MAX_BYTES + 1) -> bytes:
         """The bytes of one file, cut after `most`: one more than a film may have. Raises DataError."""
+        name = member if isinstance(member, str) else member.filename
         try:
-            with self._archive.open(member) as stream:
+            with self._archive.open(self._by_name[name]) as stream:
                 return stream.read(most)
         except _BROKEN as error:
-            inside = member if isinstance(member, str) else member.filename
             raise DataError(
-                "an undamaged, unencrypted .zip",
-                f"{inside} in it ({_reason(error)})",
-                "make the archive again",
+                f"{name} is damaged or encrypted in the .zip ({reason(error)}). Make the archive again."
             ) from error
 
     def close(self) -> None:
@@ -65,25 +102,37 @@ def is_archive(path: Path) -> bool:
         return stream.read(4) in _SIGNATURES or path.suffix.lower() == ".zip"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The error in words, without the folder that an OSError's own text shows."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
+def _settled(member: zipfile.ZipInfo) -> str:
+    """A member's name as text, with "/" between folders."""
+    name = member.filename
+    if not member.flag_bits & _NAMED_UTF8 and not name.isascii():
+        # zipfile took it for code page 437, which turns every byte into a sign and back again.
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            name = member.filename
+    name = printable(name.replace("\\", "/"))
+    return re.sub(r"(?<![^/])(?:\./)+|(?<=[^/])/+(?=/)", "", name)  # ./ and doubled slashes say nothing
+
+
 def _refuse_unsafe(members: list[zipfile.ZipInfo], name: str) -> None:
     if len(members) > MAX_MEMBERS:
-        raise DataError(f"at most {MAX_MEMBERS:,} files in a .zip", f"{len(members):,}", "split it")
+        raise DataError(
+            f"{name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are read. Split it into several."
+        )
     for member in members:
-        place = PurePosixPath(member.filename.replace("\\", "/"))
+        place = PurePosixPath(member.filename)
         if place.is_absolute() or ".." in place.parts or re.match(r"[A-Za-z]:", member.filename):
             raise DataError(
-                "file names that stay inside the .zip",
-                f"{member.filename!r} in {name}",
-                "do not use this archive",
+                f"{name} holds {member.filename!r}, a name that leads outside the .zip. Do not use this archive."
             )
         if member.file_size > MAX_BYTES and member.compress_size * 100 < member.file_size:
             raise DataError(
-                f"files of at most {MAX_BYTES // 2**20} MiB in a .zip",
-                f"{member.filename!r}, which would swell to {member.file_size / 2**20:.0f} MiB",
-                "do not use this archive",
+                f"{name} holds {member.filename!r}, which would swell to {member.file_size / 2**20:.0f} MiB. "
+                "Do not use this archive."
             )

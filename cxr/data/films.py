@@ -1,29 +1,29 @@
-"""Films of a labelled data set: what a file's place and name say of it, and the manifest.
-
-The data set is laid out as Kaggle's "Chest X-Ray Images (Pneumonia)": train, val and test, each with the folders
-NORMAL and PNEUMONIA; or bare, with these two at the top (one split, "all"). File names carry patient and pathogen:
-`person<patient>_<bacteria|virus>_<n>.jpeg`, `IM-<study>-...` and `NORMAL2-IM-<study>-...`.
-"""
+"""Films of a labelled data set, the checks before any training, and the manifest."""
 
 import csv
 import io
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from cxr.data.patients import UNKNOWN, Naming, patient_by_name, subtype_by_name
+from cxr.data.words import BARE_SPLIT, SPLITS
 from cxr.errors import DataError
 from cxr.files import write_text
-from cxr.imaging.decode import SUFFIXES
-from cxr.imaging.dicom import is_dicom
 from cxr.types import CLASSES, PNEUMONIA
 
-SPLITS = ("train", "val", "test")
-BARE_SPLIT = "all"
-SUBTYPES = {"bacteria": "bacterial", "virus": "viral"}
-_PNEUMONIA_NAME = re.compile(r"person(\d+)_(bacteria|virus)_\d+")
-_NORMAL_NAME = re.compile(r"(?:NORMAL2-)?IM-(\d+)-\d+")
+__all__ = ["BARE_SPLIT", "SPLITS"]  # as many rooms know them from here
+
+
+class Box(NamedTuple):
+    """Where an opacity lies on the original film: left, top, width and height in its pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Film:
     """One labelled radiograph: a row of the manifest.
 
     path: inside the data set, with "/"; patient: the group that must not stand on both sides of a split;
-    subtype: "bacterial", "viral", or "" where the name does not say; sha256: of the file's bytes.
+    subtype: "bacterial", "viral", or "" where nothing says; sha256: of the file's bytes; source: the name of the
+    DATA that it came from. Where a table tells: age in years, sex and view, as text, "" where unknown.
+    boxes: where opacities were drawn; size: (width, height) of the original in pixels, once it has been read.
     """
 
     path: str
@@ -40,6 +42,12 @@ class Film:
     subtype: str
     patient: str
     sha256: str = ""
+    source: str = ""
+    age: str = ""
+    sex: str = ""
+    view: str = ""
+    boxes: tuple[Box, ...] = ()
+    size: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -49,78 +57,20 @@ class Film:
     def is_pneumonia(self) -> bool:
         return self.label == PNEUMONIA
 
+    @property
+    def has_known_patient(self) -> bool:
+        return not self.patient.startswith(UNKNOWN)
 
-def describe(path: str, split: str, label: str) -> Film:
-    """A Film from its place and file name. A name of another form makes the film a patient of its own.
 
-    Where in doubt, films share a group: the same person number with a bacterial and a viral film, and the same
-    study number with and without the NORMAL2 prefix, are kept together.
+def describe(
+    path: str, split: str, label: str, subtype: str = "", patient_of: Naming = patient_by_name
+) -> Film:
+    """A Film from its place and file name. Where `patient_of` finds no patient, the film is a patient of its own.
+
+    subtype: what folders say; else the file's name is asked.
     """
-    stem = PurePosixPath(path).stem
-    if match := _PNEUMONIA_NAME.match(stem):
-        return Film(path, split, label, SUBTYPES[match[2]], f"person{int(match[1])}")
-    if match := _NORMAL_NAME.match(stem):
-        return Film(path, split, label, "", f"study{int(match[1])}")
-    return Film(path, split, label, "", f"film:{path}")
-
-
-def find_films(
-    paths: Iterable[str], begins: Callable[[str], bytes] = lambda path: b""
-) -> tuple[list[Film], Counter[str]]:
-    """The films among the paths of a tree (with "/"), and how many other files were passed over, by suffix.
-
-    begins: gives the first bytes of a file. It is asked where the name has no suffix, or ends as a DICOM UID does:
-    such a file is a film if it is DICOM.
-
-    The layout is looked for at any depth, since Kaggle's archive nests a folder chest_xray; where several places
-    hold it, the one nearest to the top counts. Raises DataError where there is none.
-    """
-    visible = sorted(path for path in paths if not is_clutter(path))
-    root, split_level = _find_layout(visible)
-    films: list[Film] = []
-    passed_over: Counter[str] = Counter()
-    for path in visible:
-        parts = PurePosixPath(path).parts[len(root) :]
-        if PurePosixPath(path).parts[: len(root)] != root or not _is_in_layout(parts, split_level):
-            continue
-        suffix = PurePosixPath(path).suffix.lower()
-        unnamed = not suffix.strip(".0123456789")
-        if suffix in SUFFIXES or (unnamed and is_dicom(begins(path))):
-            films.append(describe(path, parts[0] if split_level else BARE_SPLIT, parts[split_level]))
-        else:
-            passed_over[PurePosixPath(path).suffix or "(no suffix)"] += 1
-    return films, passed_over
-
-
-def is_clutter(path: str) -> bool:
-    """True for what operating systems leave in folders and archives: hidden files, __MACOSX, Thumbs.db."""
-    parts = PurePosixPath(path).parts
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1] == "Thumbs.db"
-
-
-def _is_in_layout(parts: tuple[str, ...], split_level: int) -> bool:
-    if len(parts) != split_level + 2:
-        return False
-    return (not split_level or parts[0] in SPLITS) and parts[split_level] in CLASSES
-
-
-def _find_layout(paths: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """(folders above the layout, 1 with split folders or 0 without), nearest to the top first."""
-    found: set[tuple[int, int, tuple[str, ...]]] = set()
-    for path in paths:
-        parts = PurePosixPath(path).parts
-        if len(parts) >= 3 and parts[-2] in CLASSES and parts[-3] in SPLITS:
-            found.add((len(parts) - 3, 0, parts[:-3]))
-        elif len(parts) >= 2 and parts[-2] in CLASSES:
-            found.add((len(parts) - 2, 1, parts[:-2]))
-    if not found:
-        raise DataError(
-            "folders train, val, test with NORMAL and PNEUMONIA in each, or NORMAL and PNEUMONIA at the top",
-            "a data set with neither",
-            "pass the folder that Kaggle's archive unpacks to, or the archive itself",
-        )
-    _, bare, root = min(found)
-    return root, 1 - bare
+    patient = patient_of(path) or f"{UNKNOWN}{path}"
+    return Film(path, split, label, subtype or subtype_by_name(path), patient)
 
 
 def join_duplicates(films: Sequence[Film]) -> list[Film]:
@@ -194,34 +144,62 @@ def check_films(films: Sequence[Film]) -> DataChecks:
     )
 
 
-def require_both_classes(films: Sequence[Film], where: str) -> None:
-    """Raise DataError unless both classes have films."""
+def require_both_classes(films: Iterable[Film], where: str) -> None:
+    """Raise DataError unless both classes have films. where: what was looked at, such as "the split train"."""
     counts = Counter(film.label for film in films)
     missing = [name for name in CLASSES if not counts[name]]
+    if len(missing) == len(CLASSES):
+        raise DataError(f"No film is left in {where}: there is nothing to learn or to measure.")
     if missing:
+        there = next(name for name in CLASSES if counts[name])
         raise DataError(
-            f"films of both classes in {where}",
-            f"{counts[CLASSES[0]]} {CLASSES[0]} and {counts[CLASSES[1]]} {CLASSES[1]}",
-            f"put radiographs into its folder {' and '.join(missing)}",
+            f"Both classes are needed, but {where} holds {counts[there]:,} {there} and 0 {missing[0]} films. "
+            f"Add {missing[0]} films."
         )
 
 
+# --- The manifest
+
+_COLUMNS = ("path", "sha256", "patient", "label", "subtype", "source", "split")
+_OPTIONAL = ("age", "sex", "view", "boxes", "width", "height")
+_OLDEST = frozenset(_COLUMNS) - {"source"}
+"""What every manifest has; bundles up to 0.3 have no more."""
+
+
 def write_manifest(path: Path, films: Sequence[Film]) -> None:
-    """Write manifest.csv: one row a film, columns as the fields of Film."""
+    """Write manifest.csv: one row a film; columns for what only some data sets tell where a film has it."""
+    rows = [_as_row(film) for film in films]
+    columns = [*_COLUMNS, *(name for name in _OPTIONAL if any(row[name] for row in rows))]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, [field.name for field in fields(Film)], lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(film) for film in films)
+    writer.writerows(rows)
     write_text(path, stream.getvalue())
 
 
 def read_manifest(path: Path) -> list[Film]:
-    """What `write_manifest` wrote. Raises DataError where the file is missing or something else."""
-    names = [field.name for field in fields(Film)]
+    """What `write_manifest` wrote, now or in an older version. Raises DataError where there is no such file."""
     try:
-        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
-        return [Film(**{name: row[name] for name in names}) for row in rows]
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(
-            f"a manifest at {path.name}", "none that can be read", "fetch the whole bundle again"
-        ) from error
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+        if not set(reader.fieldnames or ()) >= _OLDEST:
+            raise ValueError("other columns")
+        return [_as_film(row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path.name} is missing or is no manifest. Fetch the whole bundle again.") from error
+
+
+def _as_row(film: Film) -> dict[str, str]:
+    row = {name: getattr(film, name) for name in (*_COLUMNS, "age", "sex", "view")}
+    if film.boxes:
+        row["boxes"] = ";".join(" ".join(f"{edge:.10g}" for edge in box) for box in film.boxes)
+    width, height = film.size if film.boxes and film.size else ("", "")
+    return dict.fromkeys(_OPTIONAL, "") | row | {"width": str(width), "height": str(height)}
+
+
+def _as_film(row: dict[str, str]) -> Film:
+    if None in row or None in row.values():  # how csv.DictReader tells of too many cells, and of too few
+        raise ValueError("another number of cells")
+    told = {name: row[name] for name in (*_COLUMNS, "age", "sex", "view") if name in row}
+    boxes = tuple(Box(*map(float, box.split())) for box in row.get("boxes", "").split(";") if box)
+    size = (int(row["width"]), int(row["height"])) if row.get("width") else None
+    return Film(**told, boxes=boxes, size=size)

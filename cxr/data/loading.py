@@ -17,6 +17,9 @@ from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.threads import cpu_count
 from cxr.types import ModelPixels
 
+_LISTED = 20
+"""Unreadable films that a message names."""
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedFilms:
@@ -61,16 +64,18 @@ def load_films(
         loaded.append(replace(film, sha256=sha256))
         rows.append(pixels)
     if unreadable and not skip_unreadable:
-        listed = (
-            unreadable[0] if len(unreadable) == 1 else "".join(f"\n  {line}" for line in unreadable) + "\n "
-        )
-        raise DataError(
-            "readable films only",
-            f"{len(unreadable)} unreadable of {len(films)}: {listed}",
-            "mend or remove them, or pass --skip-unreadable",
-        )
+        raise DataError(_complaint(unreadable, len(films)))
     pixels = np.stack(rows) if rows else np.empty((0, spec.size, spec.size), np.uint8)
     return LoadedFilms(join_duplicates(loaded), pixels), unreadable
+
+
+def _complaint(unreadable: Sequence[str], total: int) -> str:
+    advice = "Mend or remove them, or leave them out by --skip-unreadable."
+    if len(unreadable) == 1:
+        return f"1 of {total:,} films cannot be read: {unreadable[0]} {advice}"
+    listed = "".join(f"\n  {line}" for line in unreadable[:_LISTED])
+    more = f"\n  and {len(unreadable) - _LISTED:,} more" if len(unreadable) > _LISTED else ""
+    return f"{len(unreadable):,} of {total:,} films cannot be read. {advice}{listed}{more}"
 
 
 def _read_all(

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZipInfo
 
 from cxr.data.archive import Archive, is_archive
-from cxr.data.films import is_clutter
+from cxr.data.names import PassedOver
 from cxr.errors import DataError, ImageError, RequestError
 from cxr.imaging.decode import GrayImage, decode, decode_file
 from cxr.model.answer import Answer, Failure
@@ -52,6 +52,8 @@ class Batch:
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
         files = [Path(path) for path in paths]
+        self.passed_over = PassedOver()
+        """How many files of a .zip are no films, by kind."""
         self._archive: Archive | None = None
         self._films: list[tuple[str, Callable[[], GrayImage]]]
         if len(files) == 1 and is_archive(files[0]):
@@ -69,8 +71,8 @@ class Batch:
         try:
             archive = Archive(path)
         except DataError as error:
-            raise RequestError("bad_archive", error.expected, error.received, error.hint) from error
-        members = [member for member in archive.members if not is_clutter(member.filename)]
+            raise RequestError("bad_archive", str(error)) from error
+        members, self.passed_over = archive.films()
         self._archive = archive
         self._films = [(_name(member), partial(_read_member, archive, member)) for member in members]
         return [member.file_size for member in members]
@@ -119,8 +121,7 @@ class Batch:
 
 
 def _name(member: ZipInfo) -> str:
-    # An archive made on Windows may have the other slash.
-    return PurePosixPath(member.filename.replace("\\", "/")).name
+    return PurePosixPath(member.filename).name
 
 
 def _read_member(archive: Archive, member: ZipInfo) -> GrayImage:
@@ -128,10 +129,7 @@ def _read_member(archive: Archive, member: ZipInfo) -> GrayImage:
         content = archive.read(member)
     except DataError as error:
         raise ImageError(
-            "damaged_image",
-            "an undamaged file",
-            f"{_CALLED}, which is damaged or encrypted in the .zip",
-            error.hint,
+            "damaged_image", f"{_CALLED} is damaged or encrypted in the .zip. Make the archive again."
         ) from error
     return decode(content, _CALLED)
 
