@@ -21,13 +21,14 @@ class OwnData:
     """What a model does on labelled films.
 
     rows: its answers; metrics: as in metrics.json; explorer: any threshold, and the one that a wished sensitivity
-    asks for; skipped: a line for each file that could not be read.
+    asks for; skipped: a line for each file that could not be read; notes: what else there is to know of the data.
     """
 
     rows: list[ScoredFilm]
     metrics: dict[str, Any]
     explorer: Explorer
     skipped: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def check_own_data(
@@ -54,7 +55,7 @@ def check_own_data(
     rows = score_films(predictor, loaded)
     decision = predictor.decision
     metrics = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
-    return OwnData(rows, metrics, Explorer(rows, resamples, seed), [*source.identity.notes, *skipped])
+    return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped, source.identity.notes)
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:

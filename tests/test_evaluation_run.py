@@ -151,7 +151,7 @@ def test_a_run_writes_the_whole_folder_and_prints_the_figures(finished: Finished
         "version": "1.0",
         "sha256": "ab" * 32,
     }
-    assert metrics["data"] == {"id": "films", "revision": "", "notes": [], "split": "test"}
+    assert metrics["data"] == {"id": "films", "revision": "", "notes": [], "passed_over": {}, "split": "test"}
     assert all(name in finished.printed for name, _ in FIGURES.values())
     assert "Test accuracy: 0.8333" in finished.printed  # a model without a bundle: the original's line too
 
@@ -232,7 +232,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
             {"--model": "none.h5"},
             "expected MODEL to be a bundle folder or a bare .h5 file; received 'none.h5'",
         ),
-        ({"--data": "nowhere"}, "received 'nowhere', which does not exist"),
+        ({"--data": "nowhere"}, "DATA 'nowhere' does not exist"),
         ({"--split": "validation"}, "--split to be one of test, train; received 'validation'"),
         ({"--resamples": "-1"}, "expected --resamples of 0 or more; received -1"),
     ],
@@ -258,7 +258,7 @@ def test_an_unreadable_film_stops_the_run_or_is_noted(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "test/NORMAL/IM-0000-0001.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="1 unreadable of 12"):
+    with pytest.raises(DataError, match="1 of 12 films cannot be read"):
         run(config(data, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     metrics = run(config(data, tmp_path / "out", skip_unreadable=True))

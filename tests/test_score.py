@@ -180,7 +180,7 @@ def test_what_is_left_out_is_said(
     (films / "b" / "notes.txt").touch()
     counts = score(ScoreConfig("model", str(films), films.parent / "out.csv"))
     assert counts.total() == 23
-    assert "left out (2 files): 2 .txt" in capsys.readouterr().out
+    assert "left out (3 files): 2 .txt, 1 hidden" in capsys.readouterr().out
 
 
 def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> None:

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from cxr.data.names import PassedOver, is_clutter, is_film, is_hidden_film, kind_of_other, printable
+from cxr.data.names import PassedOver, is_clutter, is_hidden_film, printable
 from cxr.errors import DataError
 from cxr.imaging.decode import MAX_BYTES
 from cxr.imaging.dicom import PEEK
@@ -64,17 +64,6 @@ class Archive:
             self.passed_over["replaced in the .zip by a later file of the same name"] = len(visible) - len(
                 self.members
             )
-
-    def films(self) -> tuple[list[zipfile.ZipInfo], PassedOver]:
-        """The members that are films, by the rule that holds for folders too, and what else is there, by kind."""
-        passed_over = self.passed_over.copy()
-        films = []
-        for member in self.members:
-            if is_film(member.filename, self.begins):
-                films.append(member)
-            else:
-                passed_over[kind_of_other(member.filename)] += 1
-        return films, passed_over
 
     def begins(self, name: str) -> bytes:
         """The first bytes of a file, as many as tell what it is. Raises DataError."""

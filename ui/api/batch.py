@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZipInfo
 
 from cxr.data.archive import Archive, is_archive
-from cxr.data.names import PassedOver
 from cxr.errors import DataError, ImageError, RequestError
 from cxr.imaging.decode import GrayImage, decode, decode_file
 from cxr.model.answer import Answer, Failure
@@ -52,8 +51,6 @@ class Batch:
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
         files = [Path(path) for path in paths]
-        self.passed_over = PassedOver()
-        """How many files of a .zip are no films, by kind."""
         self._archive: Archive | None = None
         self._films: list[tuple[str, Callable[[], GrayImage]]]
         if len(files) == 1 and is_archive(files[0]):
@@ -72,10 +69,9 @@ class Batch:
             archive = Archive(path)
         except DataError as error:
             raise RequestError("bad_archive", str(error)) from error
-        members, self.passed_over = archive.films()
         self._archive = archive
-        self._films = [(_name(member), partial(_read_member, archive, member)) for member in members]
-        return [member.file_size for member in members]
+        self._films = [(_name(member), partial(_read_member, archive, member)) for member in archive.members]
+        return [member.file_size for member in archive.members]
 
     def __len__(self) -> int:
         return len(self._films)

@@ -24,12 +24,13 @@ class Checked:
     rows: Sequence[ScoredFilm]
     metrics: dict[str, Any]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def remember(found: "OwnData") -> Checked:
     """What the page needs to say it again, in another language or for another wish; of the files, no name."""
     rows = tuple(replace(row, answer=replace(row.answer, file="", patient="")) for row in found.rows)
-    return Checked(found.explorer, rows, found.metrics, tuple(found.skipped))
+    return Checked(found.explorer, rows, found.metrics, tuple(found.skipped), found.notes)
 
 
 def result(checked: Checked, locale: Locale, target: float, prevalence: float) -> Markup:
