@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo bench train figures lock
+.PHONY: help setup run test lint demo demo-pacs wheelhouse bench train figures lock
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(READY)  ## Make .venv from requirements.lock, with the project itself in editable form
 
@@ -38,6 +38,12 @@ lint: setup  ## Check style and types
 
 demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hub, pull, serve (DEMO="--end" closes the app)
 	$(PY) tests/hub_demo.py $(DEMO)
+
+demo-pacs: setup  ## Ten studies of phantoms into an Orthanc, scored, and ten structured reports in it
+	PYTHONPATH=. $(PY) tests/pacs_demo.py
+
+wheelhouse: setup  ## Collect in OUT=... what a machine without a network needs to install (see docs/deploy.md)
+	sh deploy/wheelhouse.sh $(if $(filter-out runs/train,$(OUT)),$(OUT),runs/wheelhouse) $(PY)
 
 train: setup  ## Train into OUT=runs/train on DATA=... (default: the data set on the Hub; ARGS="--epochs 5" for more)
 	$(PY) -m trainer train --out $(OUT) $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -9,7 +9,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tyro
 
 from cxr.cli import run_command
+from cxr.errors import UsageError
 from evaluation.config import DISCLAIMER, RunConfig, ScoreConfig
+from evaluation.pacs.address import is_pacs_address
 
 
 def main() -> int:
@@ -26,13 +28,36 @@ def main() -> int:
 def _run(config: RunConfig | ScoreConfig) -> None:
     # Each command imports its own: scoring needs neither scikit-learn nor matplotlib, which take seconds.
     if isinstance(config, ScoreConfig):
-        from evaluation.score import score
-
-        score(config)
+        _score(config)
     else:
         from evaluation.run import run
 
         run(config)
+
+
+def _score(config: ScoreConfig) -> None:
+    if not is_pacs_address(config.files):
+        if config.store:
+            raise UsageError("--store needs films from a PACS: --files dicomweb:URL.")
+        from evaluation.score import score
+
+        score(config)
+        return
+    try:
+        from evaluation.pacs.score import score_pacs
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in (
+            "dicomweb_client",
+            "highdicom",
+            "requests",
+            "retrying",
+        ):
+            raise
+        raise UsageError(
+            "Reading from a PACS needs dicomweb-client and highdicom: pip install 'cxr-pneumonia[hospital]', "
+            "or pip install dicomweb-client highdicom."
+        ) from error
+    score_pacs(config)
 
 
 if __name__ == "__main__":

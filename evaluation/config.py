@@ -39,8 +39,15 @@ class ScoreConfig:
     model: str
     """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
     files: str
-    """A folder, whose images are taken at any depth, or a glob such as 'films/**/*.png', or one file."""
+    """A folder, whose images are taken at any depth, or a glob such as 'films/**/*.png', or one file.
+
+    dicomweb:URL?query reads the frontal chest radiographs of a PACS, for example
+    'dicomweb:https://pacs.example/dicom-web?StudyDate=20260101-20260131'; see docs/deploy.md."""
     out: Path
     """CSV of answers; files that it already names are passed over."""
+    store: bool = False
+    """With dicomweb: store in each film's study a DICOM Structured Report, and the evidence map as a picture."""
+    patience: float = 60.0
+    """With dicomweb: seconds that the PACS may be silent before the run stops."""
     debug: bool = False
     """Show the whole traceback of an error."""

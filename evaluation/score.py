@@ -54,13 +54,18 @@ def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter
         wanted = (path for path in files if answers.claim(path))
         for rows in answer_files(predictor, wanted):
             answers.append(rows)
-            counts.update(map(_outcome, rows))
+            counts.update(map(outcome, rows))
             bar.update(len(rows))
         earlier = answers.earlier
-    print(f"{counts.total():,} of {total:,} files answered now ({earlier:,} rows before): {config.out}")
-    for outcome, count in counts.most_common():
-        print(f"{count:>9,}  {outcome}")
+    tell_counts(counts, f"of {total:,} files", earlier, config.out)
     return counts
+
+
+def tell_counts(counts: Counter[str], what: str, earlier: int, out: Path) -> None:
+    """Print how a run ended."""
+    print(f"{counts.total():,} {what} answered now ({earlier:,} rows before): {out}")
+    for kind, count in counts.most_common():
+        print(f"{count:>9,}  {kind}")
 
 
 # --- Files
@@ -125,7 +130,8 @@ def _answer_chunk(predictor: Predictor, paths: Iterable[Path]) -> list[Answer]:
     return [answers[name] for name in names]
 
 
-def _outcome(answer: Answer) -> str:
+def outcome(answer: Answer) -> str:
+    """What an answer counts as: its decision, "refused", "unreadable", or "report not stored"."""
     if answer.error:
-        return "unreadable"
+        return "report not stored" if answer.error.code == "report_not_stored" else "unreadable"
     return answer.decision or "refused"

@@ -1,5 +1,6 @@
 """A real Orthanc with its DICOMweb plugin, in a process of its own on free ports, for tests and `make demo-pacs`."""
 
+import io
 import json
 import shutil
 import socket
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from cxr.phantom import make_phantom
-from dicom_files import dataset, written
+from tests.dicom_files import dataset, written
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 START_SECONDS = 60
@@ -53,7 +54,7 @@ class Orthanc:
         found = []
         for name in self.get("/instances"):
             with urllib.request.urlopen(f"{self.root}/instances/{name}/file", timeout=60) as answer:
-                data = dcmread(answer)
+                data = dcmread(io.BytesIO(answer.read()))
             if data.Modality == modality:
                 found.append(data)
         return found
@@ -109,8 +110,6 @@ def film(seed: int, subtype: str, **elements: Any) -> Dataset:
 
 def file_of(data: Dataset) -> bytes:
     """The data set as a DICOM file."""
-    from pydicom.uid import ExplicitVRLittleEndian
-
     return written(data, ExplicitVRLittleEndian)
 
 

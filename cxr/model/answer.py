@@ -23,7 +23,7 @@ SCHEMA_VERSION: Final = "2"
 class Failure(NamedTuple):
     """Why a file could not be read as one radiograph: a stable code, and a sentence in English."""
 
-    code: ImageRule
+    code: ImageRule | Literal["report_not_stored"]
     message: str
 
 

@@ -148,9 +148,7 @@ class Pacs:
         except requests.HTTPError as error:
             raise _refusal(place, error, one) from None
         except RetryError:
-            raise DataError(
-                f"{place} is too busy to answer. Run the same command again later."
-            ) from None
+            raise DataError(f"{place} is too busy to answer. Run the same command again later.") from None
         except requests.JSONDecodeError:
             raise DataError(f"{place} does not answer as a DICOMweb service. Check the address.") from None
         except requests.RequestException:
@@ -221,4 +219,3 @@ def _refusal(place: str, error: requests.HTTPError, one: str) -> DataError | Ins
     if status == 404:
         return DataError(f"{place} has no DICOMweb service at this address (status 404). Check the path.")
     return DataError(f"{place} answers with status {status}. Check the query, and the log of the PACS.")
-

@@ -26,6 +26,7 @@ from highdicom.sr import (
 )
 from pydicom.sr.codedict import codes
 
+from cxr.model.answer import Answer
 from cxr.model.decision import DecisionSpec
 from cxr.model.predictor import ModelIdentity
 from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN
@@ -33,8 +34,6 @@ from evaluation.config import DISCLAIMER
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-    from cxr.model.answer import Answer
 
 Report = TypeVar("Report", bound="Dataset")
 MANUFACTURER = "cxr-pneumonia (open source)"
@@ -61,11 +60,15 @@ _OF_THE_STUDY = (
     "AccessionNumber",
     "StudyID",
 )
-_BLANK = (*(keyword for keyword in _OF_THE_STUDY if keyword not in ("SpecificCharacterSet", "IssuerOfPatientID")),)
+_BLANK = (
+    *(keyword for keyword in _OF_THE_STUDY if keyword not in ("SpecificCharacterSet", "IssuerOfPatientID")),
+)
 _OWN_CODES = CodingSchemeIdentificationItem("99CXR", name=MANUFACTURER)
 
 
-def structured_report(film: "Dataset", answer: "Answer", model: ModelIdentity, rule: DecisionSpec) -> EnhancedSR:
+def structured_report(
+    film: "Dataset", answer: Answer, model: ModelIdentity, rule: DecisionSpec
+) -> EnhancedSR:
     """The report on one film.
 
     Args:
@@ -113,7 +116,7 @@ def structured_report(film: "Dataset", answer: "Answer", model: ModelIdentity, r
     return join_study(report, film)
 
 
-def comments(answer: "Answer") -> list[str]:
+def comments(answer: Answer) -> list[str]:
     """What a reader has to know beside finding and probability, in English."""
     lines = [DISCLAIMER]
     if answer.scope == "refused":
@@ -151,7 +154,7 @@ def _anonymous(film: "Dataset") -> "Dataset":
 
 
 def _measurements(
-    film: "Dataset", answer: "Answer", model: ModelIdentity, rule: DecisionSpec
+    film: "Dataset", answer: Answer, model: ModelIdentity, rule: DecisionSpec
 ) -> MeasurementsAndQualitativeEvaluations:
     """TID 1501: the finding on one film."""
     evaluations, measurements = [], []
