@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from cxr import log
 from cxr.errors import CxrError, UsageError
 from cxr.imaging.decode import from_array
 from cxr.model.bundle import probe_pixels
@@ -117,6 +118,7 @@ def _watch_seconds(model: str | None) -> float | None:
 def main() -> int:
     """Load MODEL, warm it up and serve it."""
     try:
+        log.configure()
         serving = load_serving()
     except CxrError as error:
         print(f"error: {error}", file=sys.stderr)

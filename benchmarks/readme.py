@@ -78,7 +78,7 @@ WORDS = {
         "ocuparon como mucho {peak} MB.",
         "step": "Una época de la receta por defecto tarda {ratio} veces lo que sus pasos con `train_on_batch`.",
         "members": "Cada una de sus {n} redes por separado, por semilla: {figures} (media, desviación típica).",
-        "rest": "UNCERTAIN (incierta): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
+        "rest": "UNCERTAIN (indeterminado): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
     },
 }
 

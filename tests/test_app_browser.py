@@ -137,7 +137,7 @@ def test_a_film_is_read_as_soon_as_it_is_there(visit: Any, predictor: Predictor,
     seen.says(PROBABILITY, probability)
     scale = seen.page.get_by_role("img", name=re.compile("Probability of pneumonia"))
     assert probability in scale.get_attribute("aria-label")
-    assert seen.page.get_by_role("img", name=re.compile("It shows what moved this network")).count() == 1
+    assert seen.page.get_by_role("img", name=re.compile("It shows what influenced this network")).count() == 1
 
 
 def test_a_16_bit_tiff_is_read_and_shown(visit: Any, predictor: Predictor, tmp_path: Path) -> None:
@@ -170,14 +170,14 @@ def test_an_example_is_read_with_a_click_and_tells_its_label(
 ) -> None:
     seen = visit()
     example = folder / "examples" / "phantom-1.png"
-    assert "synthetic phantom" in seen.page.locator("#gallery .caption-label").nth(1).inner_text()
+    assert "synthetic image" in seen.page.locator("#gallery .caption-label").nth(1).inner_text()
     seen.page.locator("#gallery button.thumbnail-item").nth(1).click()
     seen.says(PROBABILITY, expected(predictor, example)[1])
     label = predictor.predict(decode_file(example)).decision
     kind = {"PNEUMONIA": "right", "UNCERTAIN": "uncertain"}.get(str(label), "wrong")
     told = say(f"truth.{kind}", "en", truth="PNEUMONIA", decision=say(f"decision.{label}", "en"))
     seen.says(".truth", told)
-    seen.says(".facts dd >> nth=0", "synthetic phantom")
+    seen.says(".facts dd >> nth=0", "synthetic image")
     seen.page.locator("#gallery button.thumbnail-item").nth(2).click()
     seen.says(PROBABILITY, expected(predictor, folder / "examples" / "phantom-2.png")[1])
 
@@ -254,7 +254,7 @@ def test_a_prevalence_moves_the_figure_and_not_the_decision(
     assert "Adjusted to a prevalence of 2.5%" in seen.page.locator(".adjusted").inner_text()
     seen.says(DECISION, say(f"decision.{found.decision}", "en"))
     box.fill("many")
-    seen.page.locator(".told").get_by_text("received many").wait_for()
+    seen.page.locator(".told").get_by_text("many is not a number").wait_for()
     seen.says(PROBABILITY, percent(found.probability, "en"))
 
 
@@ -321,7 +321,7 @@ def test_many_films_become_a_table_that_sorts(visit: Any, predictor: Predictor, 
     seen = visit()
     seen.tab(1)
     seen.give("#many-files", [*films[:2], broken, *films[2:]])
-    seen.says("#many-status .status", "5 files: 4 read, 0 refused, 1 unreadable.")
+    seen.says("#many-status .status", "5 files: 4 classified, 0 rejected, 1 unreadable.")
     rows = seen.page.locator("table.many tbody tr")
     assert rows.count() == 5
     assert say("error.not_an_image", "en") in rows.nth(2).inner_text()
@@ -350,7 +350,7 @@ def test_many_films_become_a_table_that_sorts(visit: Any, predictor: Predictor, 
         "film-3.png",
     ]
     seen.page.get_by_label("Español").check()  # the table stays, in the other language
-    seen.says("#many-status .status", "5 archivos: 4 leídos, 0 rechazados, 1 ilegibles.")
+    seen.says("#many-status .status", "5 archivos: 4 clasificados, 0 rechazados, 1 ilegibles.")
     assert seen.page.evaluate(picture).startswith('url("data:image/jpeg')
 
 
@@ -369,18 +369,18 @@ def test_own_data_gives_figures_curves_and_a_threshold(visit: Any, tmp_path: Pat
     seen = visit()
     seen.tab(2)
     seen.give("#own-zip", [labelled_zip(tmp_path / "own.zip")])
-    seen.says("#own-result h2", "16 films: 8 normal, 8 pneumonia, of 16 patients")
+    seen.says("#own-result h2", "16 images: 8 normal, 8 pneumonia, from 16 patients")
     result = seen.page.locator("#own-result")
     assert "mala.png" in result.inner_text()
     assert result.locator("svg.chart").count() == 2
     assert result.locator(".figures tbody tr").count() == 11
     suggestion = result.locator(".suggestion")
-    assert "at least 95% of your pneumonia films" in suggestion.inner_text()
+    assert "at least 95% of your pneumonia images" in suggestion.inner_text()
     assert "Do not rely on it" in suggestion.inner_text()
     slider = seen.page.locator("#own-target input[type=range]")
     slider.focus()
     slider.press("ArrowLeft")
-    suggestion.get_by_text("at least 94.5% of your pneumonia films").wait_for()
+    suggestion.get_by_text("at least 94.5% of your pneumonia images").wait_for()
 
 
 def test_own_data_of_one_class_is_refused_in_words(visit: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare
 from ui.api import endpoints
+from ui.tabs import film as film_tab
 
 PER_FOLDER = 6
 
@@ -87,7 +88,7 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     for path, pixels in cached.items():
         backend.seen.clear()
         predictor.predict(endpoints._film(str(data / path)))
-        film._read(Served(predictor), str(data / path), "en")
+        film_tab._read(Served(predictor), str(data / path), "en")
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path

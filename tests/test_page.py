@@ -85,9 +85,9 @@ def test_the_scale_says_in_words_what_it_shows(served: Served) -> None:
     shown = panels.result(reading(served), "en")
     assert 'role="img"' in shown
     assert "90.0%" in shown
-    assert "threshold of 61%" in shown
-    assert "from 40% to 70% the model calls a film uncertain" in shown
-    assert "assumes that 50% of the films" in shown
+    assert "From 61% up" in shown
+    assert "between 40% and 70% the result is uncertain" in shown
+    assert "assumes that 50% of the radiographs" in shown
 
 
 @pytest.mark.parametrize("code", panels.REFUSALS)
@@ -98,7 +98,7 @@ def test_a_refusal_shows_its_reason_and_no_figure(served: Served, code: str) -> 
     assert escaped("warning.colour", "en") in shown
     assert shown.count(escaped(f"warning.{code}", "en")) == 1
     for figure in ("90", "61", 'class="scale"', "prob"):
-        assert figure not in shown.replace("probability and no heat map", "")
+        assert figure not in shown.replace("no probability and no heat map", "")
     assert "heat" not in panels.caption(refused, "en").replace("no heat map", "")
 
 
@@ -109,10 +109,10 @@ def test_an_example_tells_whether_the_model_is_right(served: Served) -> None:
         for truth in ("NORMAL", "PNEUMONIA")
     }
     assert "agrees" in said["NORMAL", "NORMAL"]
-    assert "says PNEUMONIA: it is wrong" in said["PNEUMONIA", "NORMAL"]
-    assert "says NORMAL: it is wrong" in said["NORMAL", "PNEUMONIA"]
-    assert "does not decide" in said["UNCERTAIN", "PNEUMONIA"]
-    assert "refuses" in said[None, "NORMAL"]
+    assert "says PNEUMONIA: this is an error" in said["PNEUMONIA", "NORMAL"]
+    assert "says NORMAL: this is an error" in said["NORMAL", "PNEUMONIA"]
+    assert "makes no decision" in said["UNCERTAIN", "PNEUMONIA"]
+    assert "rejects" in said[None, "NORMAL"]
     assert "truth" not in panels.result(reading(served), "en")
 
 
@@ -127,8 +127,8 @@ def test_a_reading_stays_with_the_model_that_gave_it(served: Served) -> None:
         False,
         None,
     )
-    assert "earlier visit" in panels.result(cached, "en")
-    assert "earlier visit" in about.head(replace(served, state="cached"), "en")
+    assert "An earlier copy" in panels.result(cached, "en")
+    assert "An earlier copy" in about.head(replace(served, state="cached"), "en")
 
 
 # Prevalence
@@ -153,7 +153,7 @@ def test_an_adjusted_figure_says_so_and_shows_the_models_own(served: Served) -> 
     shown = panels.result(reading(served), "en", 0.05)
     assert "32.1%" in shown  # 9 : 1 at one half is 9/19 : 1 at one in twenty
     assert "Adjusted to a prevalence of 5%" in shown
-    assert "at the 50% that the model assumes it is 90.0%" in shown
+    assert "At 50%, which the model assumes, it is 90.0%" in shown
     assert "the decision is the same" in shown
     assert text.say("decision.PNEUMONIA", "en") in shown
     assert "assumes that" not in shown
@@ -254,8 +254,8 @@ def test_the_explorer_says_what_a_threshold_does_to_a_thousand_children(served: 
     point = explorer.at(0.5, 0.1)
     shown = about.explored(explorer, rows, point, "en")
     cells = point.per_thousand()
-    assert f"100 are ill: {cells['caught']} are found, {cells['missed']} missed" in shown
-    assert f"900 are not: {cells['cleared']} are cleared" in shown
+    assert f"100 are ill: {cells['caught']} are detected, {cells['missed']} are missed" in shown
+    assert f"900 are not: {cells['cleared']} are classified as normal" in shown
     assert text.percent(point.sensitivity.value or 0, "en") in shown
     assert shown.count("<svg") == 2
 
@@ -282,13 +282,13 @@ def test_a_suggestion_from_few_films_warns(served: Served) -> None:
     metrics = {**figures, **counts, "threshold": 0.61, "bootstrap": {"resamples": 2000}}
     checked = own_data.Checked(explorer, rows, metrics, ("a.png: expected <that>",))
     firm, few, one = (own_data.result(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
-    assert "Too few films" not in firm
-    assert "Too few films" in few
+    assert "Too few images" not in firm
+    assert "Too few images" in few
     assert "may miss only 2" in few
     assert "Do not rely on it" in one
     assert "&lt;that&gt;" in firm
     for shown in (firm, few, one):
-        assert "would have come out between" in shown
+        assert "would have been between" in shown
 
 
 def test_what_is_remembered_of_own_data_names_no_file(served: Served) -> None:
@@ -317,7 +317,7 @@ def test_the_table_has_a_row_for_every_file(served: Served, tmp_path: Path) -> N
     assert escaped("error.not_an_image", "es") in shown
     assert text.say("warning.blank", "es") in shown
     assert rows[2].probability is None, "a refused film has no probability"
-    assert "3 archivos: 1 leídos, 1 rechazados, 1 ilegibles." in many.summary(done, "es")
+    assert "3 archivos: 1 clasificados, 1 rechazados, 1 ilegibles." in many.summary(done, "es")
     link = re.search(r"base64,([\w+/=]+)", many.summary(done, "en"))
     assert link
     assert base64.b64decode(link[1]).decode().count("\n") == 4

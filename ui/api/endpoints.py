@@ -16,6 +16,7 @@ from PIL import Image
 from cxr.errors import CxrError, RequestError
 from cxr.imaging.decode import GrayImage, decode_file
 from cxr.imaging.heat_map import overlay
+from cxr.log import logged
 from cxr.model.answer_csv import answers_csv
 from cxr.serving.slot import Serving
 from ui.api.batch import Batch
@@ -40,7 +41,7 @@ def add_api(serving: Serving) -> None:
             image: the radiograph as a PNG, JPEG, TIFF, WebP or DICOM file.
             prevalence: the share of pneumonia among the user's films, between 0 and 1, if known.
         """
-        with told():
+        with answering("/predict"):
             served = serving.now
             check_prevalence(served, prevalence)
             film = _film(image)
@@ -59,7 +60,7 @@ def add_api(serving: Serving) -> None:
             image: the radiograph as a PNG, JPEG, TIFF, WebP or DICOM file.
             prevalence: the share of pneumonia among the user's films, between 0 and 1, if known.
         """
-        with told():
+        with answering("/explain"):
             served = serving.now
             check_prevalence(served, prevalence)
             film = _film(image)
@@ -81,7 +82,7 @@ def add_api(serving: Serving) -> None:
         Args:
             files: radiographs as PNG, JPEG, TIFF, WebP or DICOM files; or one .zip of them.
         """
-        with told():
+        with answering("/predict_batch"):
             served = serving.now
             with Batch(files or []) as films:
                 answers = []
@@ -94,7 +95,8 @@ def add_api(serving: Serving) -> None:
 
     def describe_chest_xray_model() -> dict[str, Any]:
         """Which model answers, what it was trained on, its decision rule, its limits and its measured figures."""
-        return model_json(serving.now)
+        with answering("/model_info"):
+            return model_json(serving.now)
 
     with gr.Column(visible=False):
         image = FileBox(type="filepath", label="image")
@@ -112,12 +114,13 @@ def add_api(serving: Serving) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Errors in words as Gradio passes them on: the code as title. What else is raised, Gradio masks."""
-    try:
-        yield
-    except CxrError as error:
-        raise gr.Error(str(error), title=error.code, print_exception=False) from error
+def answering(endpoint: str) -> Iterator[None]:
+    """Log the request, and pass our errors on as Gradio does: the code as title. What else is raised, it masks."""
+    with logged(endpoint):
+        try:
+            yield
+        except CxrError as error:
+            raise gr.Error(str(error), title=error.code, print_exception=False) from error
 
 
 def _film(path: str | None) -> GrayImage:

@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from cxr.errors import ImageError
+from cxr.errors import ImageError, RequestError
 from cxr.imaging.decode import decode_file
 from cxr.imaging.heat_map import OPACITY
+from cxr.log import logged
 from cxr.serving.slot import Served, Serving
 from ui.api.film_box import FilmBox
 from ui.api.layers import has_heat, layers
@@ -76,7 +77,8 @@ def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
     def answer(
         served: Served, path: str | None, locale: Locale, stated: str, example: Example | None = None
     ) -> list[Any]:
-        now, picture = _read(served, path, locale, example)
+        with logged("page: example" if example else "page: film"):
+            now, picture = _read(served, path, locale, example)
         accepted = now.answer.answered
         return [
             now,
@@ -218,11 +220,11 @@ def _read(
     served: Served, path: str | None, locale: Locale, example: Example | None = None
 ) -> tuple[Reading, str]:
     """The reading and its picture as HTML. Raises gr.Error with words for people."""
-    if path is None:
-        raise problem("no_file", locale)
     try:
+        if path is None:
+            raise RequestError("no_file", "There is no file. Choose a radiograph.")
         image = decode_file(Path(path))
-    except ImageError as error:
+    except (ImageError, RequestError) as error:
         raise problem(error.code, locale) from error
     start = time.perf_counter()
     explanation, temperature = served.predictor.explain(image), served.predictor.decision.temperature

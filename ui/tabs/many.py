@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import RequestError
+from cxr.log import logged
 from cxr.model.answer import Answer
 from cxr.serving.slot import Served, Serving
 from ui.api.batch import Batch
@@ -38,7 +39,7 @@ def add_many_tab(serving: Serving, language: gr.Radio) -> Part:
         rows: list[Answer] = []
         pictures = []
         try:
-            with Batch(paths) as batch:
+            with logged("page: many films"), Batch(paths) as batch:
                 for found in batch.rows(served.predictor):
                     rows.append(found.answer)
                     pictures.append(many.thumbnail(found.film) if found.film else None)

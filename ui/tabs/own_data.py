@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import BundleError, DataError
+from cxr.log import logged
 from cxr.serving.slot import Served, Serving
 from ui.api.limits import NETWORK
 from ui.html import about, own_data
@@ -43,7 +44,8 @@ def add_own_data_tab(serving: Serving, language: gr.Radio) -> Part:
 
         locale, served = as_locale(chosen), serving.now
         try:
-            found = check_own_data(served.predictor, Path(path), MOST_FILMS)
+            with logged("page: own data"):
+                found = check_own_data(served.predictor, Path(path), MOST_FILMS)
         except (DataError, BundleError) as error:
             raise problem("bad_data", locale, reason=str(error)) from error
         kept = own_data.remember(found)
