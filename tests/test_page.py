@@ -154,7 +154,7 @@ def test_an_adjusted_figure_says_so_and_shows_the_models_own(served: Served) -> 
     assert "32.1%" in shown  # 9 : 1 at one half is 9/19 : 1 at one in twenty
     assert "Adjusted to a prevalence of 5%" in shown
     assert "At 50%, which the model assumes, it is 90.0%" in shown
-    assert "the decision is the same" in shown
+    assert "the decision stays the same" in shown
     assert text.say("decision.PNEUMONIA", "en") in shown
     assert "assumes that" not in shown
 
