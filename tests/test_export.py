@@ -52,6 +52,7 @@ NETWORKS = {
     "residual_cnn": (SMALL.name, SMALL.params),
     "towers": (SMALL.name, {**SMALL.params, "towers": 2}),
     "seed_cnn": ("seed_cnn", {}),
+    "by design": ("efficientnet_lite0", {"width": 16}),
 }
 HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="half")
 TOO_MUCH = ["tensorflow", "keras", "datasets", "sklearn", "matplotlib", "onnx", "tf2onnx", "scipy"]
@@ -113,11 +114,14 @@ def test_logits_features_and_evidence_are_those_of_keras(name):
     model = network(name)
     truth, served = KerasBackend(model), OnnxBackend(export_network(model))
     batch = to_input_batch(films())
-    (logits, features), maps = truth.evidence(batch)
-    (found, found_features), found_maps = served.evidence(batch)
+    (logits, features, trunk), maps = truth.evidence(batch)
+    (found, found_features, found_trunk), found_maps = served.evidence(batch)
     assert served.size == SIZE and found.dtype == np.float64
     np.testing.assert_allclose(found, logits, atol=1e-5)
     np.testing.assert_allclose(found_features, features, atol=1e-5)
+    assert (found_trunk is None) == (trunk is None) == (name != "by design")
+    if trunk is not None:
+        np.testing.assert_allclose(found_trunk, trunk, atol=1e-4)
     np.testing.assert_allclose(found_maps, maps, rtol=1e-4, atol=1e-4)
     assert np.ptp(maps) > 0.01, "a flat map would prove nothing"
     np.testing.assert_array_equal(served.outputs(batch).logits, found)
@@ -126,9 +130,9 @@ def test_logits_features_and_evidence_are_those_of_keras(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_answer_depends_on_its_batch_or_on_other_callers(name):
     served, batch = OnnxBackend(export_network(network(name))), to_input_batch(films(33))
-    (logits, features), maps = served.evidence(batch)
+    (logits, features, _), maps = served.evidence(batch)
     for start, count in ((0, 1), (1, 2), (5, 7), (16, 17), (32, 1)):
-        (one, one_features), one_maps = served.evidence(batch[start : start + count])
+        (one, one_features, _), one_maps = served.evidence(batch[start : start + count])
         np.testing.assert_allclose(one, logits[start : start + count], **ROUNDING)
         np.testing.assert_allclose(one_features, features[start : start + count], **ROUNDING)
         np.testing.assert_allclose(one_maps, maps[start : start + count], **ROUNDING)

@@ -17,11 +17,12 @@ class TrainConfig:
     """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
     recipe: str = "default"
     """default, ensemble (three of them, joined), distilled (one of them, taught by --teacher), seed (the original's),
-    quick (small), finetune, or a recipe.json."""
+    quick (small), finetune, lite (EfficientNet-Lite0 from ImageNet), or a recipe.json."""
     teacher: str | None = None
     """A MODEL, such as an ensemble's bundle, whose probabilities are learnt in place of the labels."""
     network: str | None = None
-    """A network of keras.applications, such as DenseNet121, to fine-tune in place of the recipe's network."""
+    """A network to fine-tune from ImageNet weights in place of the recipe's: efficientnet_lite0, 1 or 2, or one of
+    keras.applications, such as DenseNet121."""
     weights: str | None = None
     """What such a network starts from: imagenet, random, or a .h5 of it without its top."""
     epochs: int | None = None

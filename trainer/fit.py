@@ -24,6 +24,7 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.files import write_bytes, write_text
 from cxr.imaging.preprocess import to_input_batch
+from cxr.model.efficientnet_lite import freeze_trunk
 from cxr.model.networks import build_network
 from trainer.augment import augment, mix
 from trainer.pretrained import set_initial_weights
@@ -160,6 +161,8 @@ class _Training:
         recipe, network, size = run.recipe, run.recipe.network, run.recipe.preprocess.size
         self.network = build_network(network.name, network.params, size, run.precision)
         set_initial_weights(self.network, recipe)
+        if recipe.frozen_trunk:
+            freeze_trunk(self.network)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
         self.optimizer = _optimizer(recipe)

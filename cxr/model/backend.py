@@ -6,10 +6,15 @@ from cxr.types import EvidenceMap, Features, InputBatch, Logits
 
 
 class Outputs(NamedTuple):
-    """What a network gives for a batch of n films: logits (n,), and the features (n, d) that its last layer reads."""
+    """What a network gives for a batch of n films.
+
+    logits: (n,). features: (n, d), what the last linear layer reads. trunk: (n, t), what the network's frozen part
+    sees, mean and deviation of its channels, which no training on films has changed; None without such a part.
+    """
 
     logits: Logits
     features: Features
+    trunk: Features | None = None
 
 
 class Backend(Protocol):
@@ -23,4 +28,4 @@ class Backend(Protocol):
         """Logits and features of a batch."""
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
-        """The same, and evidence maps (n, height, width) at the resolution of the last feature maps."""
+        """The same, and evidence maps (n, height, width) at the resolution that the network makes them in."""

@@ -1,7 +1,6 @@
 """Keras as the predictor's backend. Importing this module imports TensorFlow."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from cxr.errors import BundleError
 from cxr.model.backend import Outputs
 from cxr.model.bundle import NetworkSpec
 from cxr.model.networks import build_network
+from cxr.model.readout import read_out
 from cxr.model.untrusted_h5 import require_hdf5, require_plain_layers
 from cxr.types import EvidenceMap, InputBatch
 
@@ -49,51 +49,50 @@ class KerasBackend:
         return _as_outputs(*self._graph.outputs(tf.constant(batch)))
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
-        logits, features, maps = self._graph.evidence(tf.constant(batch))
-        return _as_outputs(logits, features), maps.numpy().astype(np.float32)
+        *found, maps = self._graph.evidence(tf.constant(batch))
+        return _as_outputs(*found), maps.numpy().astype(np.float32)
 
 
-def _as_outputs(logits: tf.Tensor, features: tf.Tensor) -> Outputs:
-    return Outputs(logits.numpy().astype(np.float64), features.numpy().astype(np.float32))
+def _as_outputs(logits: tf.Tensor, features: tf.Tensor, trunk: tf.Tensor | None) -> Outputs:
+    frozen = None if trunk is None else trunk.numpy().astype(np.float32)
+    return Outputs(logits.numpy().astype(np.float64), features.numpy().astype(np.float32), frozen)
 
 
 class _Graph(tf.Module):
-    """The model up to its logit and the features below it, traced once for any batch size."""
+    """What is read out of the model, traced once for any batch size."""
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
-        places, logit, features = split_head(model)
-        self._parts = keras.Model(model.inputs[0], [places, features, logit])
+        read = read_out(model)
+        parts = {"logit": read.logit, "features": read.features, "trunk": read.trunk, "map": read.evidence}
+        if read.evidence is None:
+            parts["places"] = read.places
+        named = {name: tensor for name, tensor in parts.items() if tensor is not None}
+        self._parts = keras.Model(model.inputs[0], named)
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
         self.outputs = tf.function(self._outputs, input_signature=signature)
-        self.evidence = tf.function(self._evidence, input_signature=signature)
+        evidence = self._gradient if read.evidence is None else self._by_design
+        self.evidence = tf.function(evidence, input_signature=signature)
 
-    def _outputs(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        _, features, logits = self._parts(batch, training=False)
-        return logits[:, 0], features
+    def _outputs(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        return _first_three(self._parts(batch, training=False))
 
-    def _evidence(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_design(self, batch: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        found = self._parts(batch, training=False)
+        return *_first_three(found), found["map"]
+
+    def _gradient(self, batch: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
         with tf.GradientTape() as tape:
             tape.watch(batch)
-            places, features, logits = self._parts(batch, training=False)
-        gradients = tape.gradient(logits, places)
+            found = self._parts(batch, training=False)
+        places = found["places"]
+        gradients = tape.gradient(found["logit"], places)
         cells = places.shape[1] * places.shape[2]
-        return logits[:, 0], features, tf.reduce_sum(places * gradients, axis=-1) * cells
+        return *_first_three(found), tf.reduce_sum(places * gradients, axis=-1) * cells
 
 
-def split_head(model: keras.Model) -> tuple[Any, Any, Any]:
-    """The model's last feature maps, its logit, and what its last dense layer reads.
-
-    The logit, because the sigmoid itself rounds to 1 for logits above 17.
-    """
-    places = [*model.inputs, *(layer.output for layer in model.layers if len(layer.output.shape) == 4)][-1]
-    head = model.layers[-1]
-    if isinstance(head, keras.layers.Activation):
-        return places, head.input, head.input
-    linear = keras.layers.Dense(head.units, use_bias=head.use_bias, dtype="float32", name="logit")
-    output = linear(head.input)
-    linear.set_weights(head.get_weights())
-    return places, output, head.input
+def _first_three(found: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    return found["logit"][:, 0], found["features"], found.get("trunk")
 
 
 def _threaded_once(model: keras.Model) -> keras.Model:

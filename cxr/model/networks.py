@@ -5,6 +5,7 @@ calibration. The head is a Dense layer of one unit with a sigmoid.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from keras import layers
 
 from cxr.errors import BundleError
 from cxr.model.applications import keras_application
+from cxr.model.efficientnet_lite import efficientnet_lite
 
 
 def build_network(name: str, params: dict[str, Any], size: int, dtype: str = "float32") -> keras.Model:
@@ -163,6 +165,7 @@ class _Parts:
 
 
 _BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    **{f"efficientnet_lite{variant}": partial(efficientnet_lite, variant=variant) for variant in (0, 1, 2)},
     "keras_application": keras_application,
     "residual_cnn": residual_cnn,
     "seed_cnn": seed_cnn,

@@ -7,6 +7,7 @@ in model.h5:
     outputs  logits      float32 (films,)
              features    float32 (films, d)
              evidence    float32 (films, height, width)
+             trunk       float32 (films, t), of a network with a frozen part
 
 It is data, not code: operators of the ONNX standard, none of our own.
 """
@@ -22,6 +23,7 @@ from cxr.types import EvidenceMap, InputBatch
 
 INPUT = "radiograph"
 OUTPUTS = ("logits", "features", "evidence")
+TRUNK = "trunk"
 _UNFIT = (
     faults.Fail,
     faults.InvalidProtobuf,
@@ -55,21 +57,23 @@ class OnnxBackend:
         except _UNFIT as error:
             raise _unfit(str(error).strip().splitlines()[0][:160]) from error
         self._session = session
+        self._trunk = [TRUNK] if TRUNK in {node.name for node in session.get_outputs()} else []
         self.size = _size(session)
 
     def outputs(self, batch: InputBatch) -> Outputs:
-        logits, features = self._session.run(OUTPUTS[:2], {INPUT: batch})
-        return Outputs(logits.astype(np.float64), features)
+        logits, features, *trunk = self._session.run([*OUTPUTS[:2], *self._trunk], {INPUT: batch})
+        return Outputs(logits.astype(np.float64), features, *trunk)
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
-        logits, features, maps = self._session.run(OUTPUTS, {INPUT: batch})
-        return Outputs(logits.astype(np.float64), features), maps
+        logits, features, maps, *trunk = self._session.run([*OUTPUTS, *self._trunk], {INPUT: batch})
+        return Outputs(logits.astype(np.float64), features, *trunk), maps
 
 
 def _size(session: onnxruntime.InferenceSession) -> int:
     inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
     outputs = {node.name: len(node.shape) for node in session.get_outputs()}
-    if len(inputs) == 1 and outputs == dict(zip(OUTPUTS, (1, 2, 3), strict=True)):
+    expected = dict(zip(OUTPUTS, (1, 2, 3), strict=True))
+    if len(inputs) == 1 and outputs in (expected, expected | {TRUNK: 2}):
         name, kind, shape = inputs[0]
         square = len(shape) == 4 and isinstance(shape[1], int) and shape[1:] == [shape[1], shape[1], 1]
         if name == INPUT and kind == "tensor(float)" and square and isinstance(shape[0], str):

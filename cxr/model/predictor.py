@@ -97,8 +97,12 @@ class Predictor:
         else:
             with ThreadPoolExecutor(cpu_count()) as pool:
                 parts = list(pool.map(part, starts))
-        logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Outputs(_finite(logits), features)
+        trunks = [one.trunk for one in parts if one.trunk is not None]
+        return Outputs(
+            _finite(np.concatenate([one.logits for one in parts])),
+            np.concatenate([one.features for one in parts]),
+            np.concatenate(trunks) if trunks else None,
+        )
 
     def predict(self, image: GrayImage) -> Answer:
         """The answer for one image."""
