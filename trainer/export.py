@@ -36,7 +36,7 @@ def export(config: ExportConfig) -> None:
     """
     bundle = load_bundle(config.bundle)
     films = None if config.data is None else _validation_pixels(bundle, config.data)
-    # Here, so that what is wrong with the bundle or the data is told before TensorFlow loads.
+    # Here, so that what is wrong with the bundle or the data is reported before TensorFlow loads.
     from cxr.export.onnx_export import export_checked
     from cxr.model.keras_backend import KerasBackend
 

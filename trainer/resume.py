@@ -91,12 +91,12 @@ def _changes(saved: Mapping[str, Any], settings: Mapping[str, Any], precision: s
     """Each setting that differs, with both values."""
     if precision not in ("auto", saved["precision"]):
         yield f"precision was {saved['precision']} and is now {precision}"
-    told: set[str] = set()
+    named: set[str] = set()
     for part in ("config", "recipe"):
         for name, value in settings[part].items():
             before = saved[part].get(name)
-            if before != value and name not in told:
-                told.add(name)  # an option of the command changes the recipe, too
+            if before != value and name not in named:
+                named.add(name)  # an option of the command changes the recipe, too
                 yield f"{name} was {_shown(before)} and is now {_shown(value)}"
 
 
