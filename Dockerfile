@@ -1,5 +1,5 @@
 # The app and the evaluation for a hospital: no network at run time, no root, a root file system that is read only.
-# docs/deploy.md says how to run it; deploy/install.sh, which does the work, is tested in a fresh virtual environment.
+# docs/deploy.md says how to run it; deploy/install.sh, which does the work, was run in a fresh virtual environment.
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src

@@ -22,7 +22,7 @@ from cxr.serving.slot import Served
 from evaluation.config import DISCLAIMER, ScoreConfig
 from evaluation.pacs import score as scoring
 from evaluation.pacs.address import parse_address
-from evaluation.pacs.archive import Pacs, is_frontal_chest
+from evaluation.pacs.archive import Pacs, is_frontal_chest, silence
 from evaluation.pacs.report import FINDING, PROBABILITY, structured_report
 from evaluation.pacs.score import score_pacs
 from tests import orthanc
@@ -281,6 +281,7 @@ def test_a_refused_film_has_a_report_without_finding(predictor: Predictor) -> No
 def test_odd_names_of_patients_reach_the_report_unchanged_and_no_log(
     predictor: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
+    silence()
     film = orthanc.film(1, "normal", PatientName="Quixote=^=^^^^^Alonso", PatientSex="Mancha")
     answer = predictor.predict(decode(orthanc.file_of(film)))
     report = structured_report(film, answer, predictor.identity, predictor.decision)
