@@ -15,7 +15,7 @@ from cxr.model.bundle import NetworkSpec
 from cxr.model.efficientnet_lite import TRUNK_READ, freeze_trunk, stages
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.networks import build_network
-from tests.test_fit import TINY, striped_films
+from tests.test_fit import TINY, run_of, striped_films
 from trainer import imagenet_lite
 from trainer.config import TrainConfig
 from trainer.fit import fit
@@ -103,7 +103,7 @@ def test_a_frozen_trunk_keeps_weights_and_statistics_and_the_rest_learns(tmp_pat
         "epochs": 1,
     }
     films = striped_films(32, seed=1)
-    trained = fit(TINY.model_copy(update=changes), films, films, 0, "float32", tmp_path).model
+    trained = fit(run_of(TINY.model_copy(update=changes), (films, films), tmp_path)).model
     fresh = build_network("efficientnet_lite0", {"width": 16}, TINY.preprocess.size)
     set_imagenet_weights(fresh, 0)
     freeze_trunk(fresh)
