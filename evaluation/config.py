@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr.data.sources import DEFAULT_HUB_DATA
+from tyro.conf import UseAppendAction
 
 DISCLAIMER = "For research and teaching; not a medical device."
 
@@ -16,8 +16,14 @@ class RunConfig:
     """MODEL: a bundle folder, hub:OWNER/NAME[@revision], or a bare .h5 such as the original's mejor_modelo.h5."""
     out: Path
     """Folder for the results; it must be new or empty."""
-    data: str = DEFAULT_HUB_DATA
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
+    data: UseAppendAction[tuple[str, ...]] = ()
+    """DATA: a folder or .zip with folders NORMAL and PNEUMONIA, a table (films.csv), hub:OWNER/DATASET[@revision], or
+    phantom[:N]; NAME=DATA gives it a name. Repeat --data for several sources. Without it:
+    hub:hf-vision/chest-xray-pneumonia."""
+    patient_pattern: str = ""
+    """Regular expression that finds the patient in a film's path: its group (?P<patient>...), or its first."""
+    columns: str = ""
+    """What a table calls our columns, such as file=path,label=Target."""
     split: str = "test"
     """Split to evaluate. A data set without splits is evaluated as a whole."""
     skip_unreadable: bool = False

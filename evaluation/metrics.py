@@ -46,7 +46,7 @@ def evaluate(
     and the input gate are ignored but for `uncertain` and `refused`. Intervals are percentiles of a bootstrap
     over patient groups; resamples in which a figure is undefined do not count for it. Subgroups set all normals
     against the pneumonia films of one subtype. Raises DataError for no films, UsageError for a negative number
-    of resamples.
+    of resamples. Films of several sources have figures per source, too.
     """
     if not rows:
         raise DataError("at least one film to evaluate", "none", "check the data set and the split")
@@ -63,7 +63,21 @@ def evaluate(
             subtype: _summary(_normals_and(rows, subtype), threshold, resamples, seed)
             for subtype in sorted({row.subtype for row in rows if row.is_pneumonia} - {""})
         },
+        **_per_source(rows, threshold, resamples, seed),
         "bootstrap": {"unit": "patient group", "resamples": resamples, "seed": seed, "method": "percentile"},
+    }
+
+
+def _per_source(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
+    """Figures of each source, under "per_source", where there are several."""
+    names = sorted({row.answer.source for row in rows})
+    if len(names) < 2:
+        return {}
+    return {
+        "per_source": {
+            name: _summary([row for row in rows if row.answer.source == name], threshold, resamples, seed)
+            for name in names
+        }
     }
 
 

@@ -32,6 +32,7 @@ def as_rows(
     assessments: Sequence[Assessment] | None = None,
 ) -> list[ScoredFilm]:
     """Rows of films and their probabilities (n,); assessments: by the input gate, without which all pass."""
+    several = len({film.source for film in loaded.films}) > 1
     judged = assessments if assessments is not None else [Assessment(True, "", {})] * len(y_prob)
     return [
         ScoredFilm(
@@ -41,6 +42,7 @@ def as_rows(
                 patient=film.patient,
                 truth=film.label,
                 subtype=film.subtype,
+                source=film.source if several else "",
             ),
             probability,
         )

@@ -33,7 +33,7 @@ def run(config: RunConfig) -> dict[str, Any]:
     require_free(config.out)
     if config.resamples < 0:
         raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
-    source = open_data(config.data)
+    source = open_data(config.data, config.patient_pattern, config.columns)
     split, films = choose_films(source.films, config.split)
     predictor = open_model(config.model).predictor
     loaded, identity = _load(source, films, predictor, config.skip_unreadable)
@@ -109,19 +109,16 @@ def _audit(
 
 
 def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:
-    """The split's name and films. "test" of a data set without splits is all of it.
+    """The split's name and films. "test" of a source without splits is all of it.
 
     Raises UsageError, naming the splits that there are.
     """
     present = sorted({film.split for film in films})
-    wanted = BARE_SPLIT if split == "test" and present == [BARE_SPLIT] else split
-    if wanted not in present:
-        raise UsageError(
-            f"--split to be one of {', '.join(present) or 'none, for the data set is empty'}",
-            repr(split),
-            "name a split that is there",
-        )
-    return wanted, [film for film in films if film.split == wanted]
+    wanted = {split, BARE_SPLIT} if split == "test" else {split}
+    chosen = [film for film in films if film.split in wanted]
+    if not chosen:
+        raise UsageError(f"The data has no split {split}, only {', '.join(present)}. Name one by --split.")
+    return BARE_SPLIT if present == [BARE_SPLIT] else split, chosen
 
 
 def describe(metrics: Mapping[str, Any]) -> str:
@@ -144,7 +141,17 @@ def describe(metrics: Mapping[str, Any]) -> str:
     cells = metrics["confusion"]
     lines += ["", f"tn {cells['tn']}  fp {cells['fp']}  fn {cells['fn']}  tp {cells['tp']}"]
     lines += [f"refused by the input gate: {metrics['refused']['n']}"]
+    lines += [_of_source(name, figures) for name, figures in metrics.get("per_source", {}).items()]
     return "\n".join(lines)
+
+
+def _of_source(name: str, figures: Mapping[str, Any]) -> str:
+    told = {
+        label: "undefined" if (value := figures[key]["value"]) is None else f"{value:.4f}"
+        for key, label in (("roc_auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
+    }
+    shown = ", ".join(f"{label} {value}" for label, value in told.items())
+    return f"source {name}: {figures['n']:,} films, {shown}"
 
 
 def describe_bare(figures: Mapping[str, float | None]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cxr.data.sources import DEFAULT_HUB_DATA
+from tyro.conf import UseAppendAction
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,14 @@ class TrainConfig:
 
     out: Path
     """Folder for the bundle; it must be new or empty."""
-    data: str = DEFAULT_HUB_DATA
-    """DATA: a folder in the Kaggle layout, a .zip of one, hub:OWNER/DATASET[@revision], or phantom[:N]."""
+    data: UseAppendAction[tuple[str, ...]] = ()
+    """DATA: a folder or .zip with folders NORMAL and PNEUMONIA, a table (films.csv), hub:OWNER/DATASET[@revision], or
+    phantom[:N]; NAME=DATA gives it a name. Repeat --data for several sources. Without it:
+    hub:hf-vision/chest-xray-pneumonia."""
+    patient_pattern: str = ""
+    """Regular expression that finds the patient in a film's path: its group (?P<patient>...), or its first."""
+    columns: str = ""
+    """What a table calls our columns, such as file=path,label=Target."""
     recipe: str = "default"
     """default, ensemble (three of them, joined), distilled (one of them, taught by --teacher), seed (the original's),
     quick (small), finetune, lite (EfficientNet-Lite0 from ImageNet), or a recipe.json."""

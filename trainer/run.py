@@ -53,7 +53,7 @@ def train(config: TrainConfig) -> Path:
     require_free(config.out)
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     check_resumable(config, settings_of(config, recipe, teacher))
-    prepared = prepare(open_data(config.data), config, recipe)
+    prepared = prepare(open_data(config.data, config.patient_pattern, config.columns), config, recipe)
     if teacher is not None:
         _check_teacher(teacher, recipe, prepared)
     with kept_in(config.out.with_name(f"{config.out.name}.run.log")):
@@ -156,16 +156,19 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
         DataError: films that cannot be read or used.
     """
     splits = {film.split for film in source.films}
-    training_split = BARE_SPLIT if BARE_SPLIT in splits else "train"
+    learnt = {"train", BARE_SPLIT} & splits or {"train"}  # of several sources, some may have no splits
+    training_split = " and ".join(sorted(learnt, reverse=True))
     require_both_classes(
-        [film for film in source.films if film.split == training_split], f"the split {training_split}"
+        [film for film in source.films if film.split in learnt], f"the split {training_split}"
     )
     loaded, skipped = load_films(source, source.films, recipe.preprocess, config.skip_unreadable)
     checks = check_films(loaded.films)
     notes = [*source.identity.notes, *(f"skipped, unreadable: {line}" for line in skipped)]
     in_split = {name: loaded.take([film.split == name for film in loaded.films]) for name in splits}
     test = in_split.get("test")
-    learnable, left_out = _without_test_copies(in_split[training_split], test)
+    learnable, left_out = _without_test_copies(
+        loaded.take([film.split in learnt for film in loaded.films]), test
+    )
     if left_out:
         notes.append(f"{left_out} train films left out because test holds the same bytes")
     require_both_classes(learnable.films, f"{training_split} {_less(left_out, len(skipped))}".rstrip())

@@ -55,7 +55,6 @@ def read_table(content: bytes, name: str, reading: Reading) -> list[Row]:
     first = lines.readline()
     if first.strip().lower().startswith("sep="):
         separator = first.strip()[4:] or ","
-        first = lines.readline()
     else:
         separator = max(",;\t", key=first.count)
         lines.seek(0)
