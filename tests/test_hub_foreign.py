@@ -217,3 +217,73 @@ def refused(path: Path, said: str) -> None:
 def test_our_own_networks_are_plain(small_bundle):
     require_plain_layers(small_bundle / "model.h5")
     require_plain_layers(Path(__file__).resolve().parents[1] / "bundles" / "default" / "model.h5")
+
+
+# --- Models inside models
+
+
+def base_network() -> keras.Model:
+    inputs = keras.Input((48, 48, 1))
+    return keras.Model(inputs, layers.MaxPooling2D()(layers.Conv2D(8, 3, activation="relu")(inputs)))
+
+
+def nested_functional() -> keras.Model:
+    inputs = keras.Input((48, 48, 1))
+    pooled = layers.GlobalAveragePooling2D()(base_network()(inputs))
+    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(pooled))
+
+
+def sequential_of_base(base: keras.Model) -> keras.Model:
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(1, activation="sigmoid")]
+    return keras.Sequential([keras.Input((48, 48, 1)), base, *head])
+
+
+def two_levels_with_equal_names() -> keras.Model:
+    inner = keras.Sequential([keras.Input((48, 48, 1)), layers.Conv2D(4, 3, name="same")])
+    middle = keras.Sequential([keras.Input((48, 48, 1)), inner, layers.Conv2D(4, 3, name="same")])
+    return sequential_of_base(middle)
+
+
+def application() -> keras.Model:
+    return sequential_of_base(
+        keras.applications.MobileNetV2((48, 48, 1), alpha=0.35, include_top=False, weights=None)
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [nested_functional, lambda: sequential_of_base(base_network()), two_levels_with_equal_names, application],
+    ids=["nested", "sequential_of_base", "two_levels_with_equal_names", "application"],
+)
+def test_models_inside_the_model_are_served_with_a_map(make, tmp_path, monkeypatch):
+    keras.utils.set_random_seed(5)
+    model = make()
+    path = tmp_path / "nested.h5"
+    model.save(path)
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    predictor = opened(path)
+    explained = predictor.explain(FILM)
+    batch = predictor.pixels(FILM)[None, :, :, None] / np.float32(255)
+    assert explained.answer.probability == pytest.approx(float(model(batch)[0, 0]), abs=1e-5)
+    assert explained.evidence.std() > 0
+
+
+def keep_groups(value) -> None:
+    """Keras 2 wrote groups = 1 into every DepthwiseConv2D, which Keras 3 refuses."""
+    if isinstance(value, dict) and value.get("class_name") == "DepthwiseConv2D":
+        value["config"]["groups"] = 1
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        keep_groups(part)
+
+
+def test_depthwise_layers_as_keras_2_wrote_them_are_served(tmp_path, monkeypatch):
+    model = application()
+    path = tmp_path / "keras2.h5"
+    model.save(path)
+    edit_config(path, keep_groups)
+    before = path.read_bytes()
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    predictor = opened(path)
+    batch = predictor.pixels(FILM)[None, :, :, None] / np.float32(255)
+    assert predictor.predict(FILM).probability == pytest.approx(float(model(batch)[0, 0]), abs=1e-5)
+    assert path.read_bytes() == before

@@ -1,6 +1,9 @@
 """Keras as the predictor's backend. Importing this module imports TensorFlow."""
 
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +14,7 @@ from cxr.model.backend import Outputs
 from cxr.model.bundle import NetworkSpec
 from cxr.model.networks import build_network
 from cxr.model.readout import read_out
-from cxr.model.untrusted_h5 import require_hdf5, require_plain_layers
+from cxr.model.untrusted_h5 import drop_keras_2_settings, require_hdf5, require_plain_layers
 from cxr.types import EvidenceMap, InputBatch
 
 
@@ -36,14 +39,21 @@ class KerasBackend:
 
     @classmethod
     def from_whole_model(cls, path: Path) -> "KerasBackend":
-        """Load a bare .h5 of plain layers in Keras's safe mode, without its optimizer."""
+        """Load a bare .h5 of plain layers in Keras's safe mode, without its optimizer.
+
+        Models inside the model (a base network under a new head, a Sequential in a Sequential) are taken apart into
+        their layers, so that the head can be split from the last feature maps.
+
+        Raises:
+            BundleError: The file holds something else, or Keras cannot read it or take it apart.
+        """
         require_plain_layers(path)
         try:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            model = _load_whole(path)
+            _check_contract(model, path)
+            return cls(flattened(model))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _unfit(path, "a Keras model of plain layers", error) from error
-        _check_contract(model, path)
-        return cls(_threaded_once(model))
 
     def outputs(self, batch: InputBatch) -> Outputs:
         return _as_outputs(*self._graph.outputs(tf.constant(batch)))
@@ -95,19 +105,57 @@ def _first_three(found: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.
     return found["logit"][:, 0], found["features"], found.get("trunk")
 
 
-def _threaded_once(model: keras.Model) -> keras.Model:
-    """A Sequential model as a functional one.
+def _load_whole(path: Path) -> keras.Model:
+    """The model of a whole .h5; where Keras 2 wrote settings that Keras 3 refuses, without those settings."""
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(shutil.copy(path, folder))
+            if not drop_keras_2_settings(copy):
+                raise
+            return keras.models.load_model(copy, compile=False, safe_mode=True)
 
-    Keras threads a Sequential's layers anew for each that it adds, and so their first outputs are not connected.
+
+def flattened(model: keras.Model) -> keras.Model:
+    """The same network as one functional model without models inside, with layers and weights of its own.
+
+    Keras keeps the tensors of an inner model apart from those of the outer one, and threads a Sequential's layers
+    anew for each that it adds: in either case the last feature maps are not connected to the input.
     """
-    if not isinstance(model, keras.Sequential):
-        return model
-    x = inputs = keras.Input(model.input_shape[1:])
-    for layer in model.layers:
-        fresh = type(layer).from_config(layer.get_config())
-        x = fresh(x)
-        fresh.set_weights(layer.get_weights())
-    return keras.Model(inputs, x)
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, _through(model, inputs, {}))
+
+
+def _through(part: Any, inputs: Any, copies: dict[str, tuple[Any, keras.layers.Layer]]) -> Any:
+    """`inputs` led through a layer, or through the layers of a model one by one.
+
+    copies: the copy of each layer by its name in the new model, beside the original. A layer that is used twice is
+    copied once.
+    """
+    if isinstance(part, keras.Sequential):
+        for layer in part.layers:
+            inputs = _through(layer, inputs, copies)
+        return inputs
+    if isinstance(part, keras.Model):
+        threaded = keras.models.clone_model(
+            part,
+            input_tensors=inputs,
+            clone_function=lambda layer: layer,
+            call_function=lambda layer, *args, **_: _through(layer, *args, copies),
+        )
+        return threaded.outputs[0]
+    if not isinstance(part, keras.layers.Layer):
+        return part(inputs)  # an operation without weights, such as a sum
+    name = next((name for name, (original, _) in copies.items() if original is part), None)
+    if name is None:
+        config = part.get_config()
+        name = config["name"] = part.name if part.name not in copies else f"{part.name}_{len(copies)}"
+        copies[name] = (part, type(part).from_config(config))
+    copy = copies[name][1]
+    outputs = copy(inputs)
+    copy.set_weights(part.get_weights())
+    return outputs
 
 
 def _check_contract(model: keras.Model, path: Path) -> None:
@@ -129,5 +177,8 @@ def _check_contract(model: keras.Model, path: Path) -> None:
 
 
 def _unfit(path: Path, expected: str, error: Exception) -> BundleError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return BundleError(expected, f"{path.name} ({reason[:160]})", "pass an undamaged file of that kind")
+    """Keras's own last line says what it could not do, and mostly with which layer."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    layer = next((line for line in lines if "layer" in line.lower()), "")
+    reason = lines[-1] if layer in ("", lines[-1]) else f"{layer[:400]} ... {lines[-1][:400]}"
+    return BundleError(f"{path.name} does not hold {expected} that can be read. Keras says: {reason[:900]}")

@@ -142,8 +142,7 @@ def require_hdf5(path: Path) -> None:
 
 def _model_config(path: Path) -> dict[str, Any]:
     """The network's description, from a file that is whole and refers to no other."""
-    import h5py
-
+    h5py = _h5py(path.name)
     try:
         with h5py.File(path, "r") as file:
             _require_no_links(file, path.name)
@@ -163,8 +162,7 @@ def _model_config(path: Path) -> dict[str, Any]:
 
 def _require_no_links(group: Any, name: str) -> None:
     """Keras writes hard links alone; anything else leads out of the file or round in it."""
-    import h5py
-
+    h5py = _h5py(name)
     for key in group:
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise _refused(name, f"a link at {key}")
@@ -217,3 +215,48 @@ def _refused(name: str, found: str) -> BundleError:
         f"{name} with {found}",
         "rebuild it with plain layers and save it again",
     )
+
+
+_KEPT_BY_KERAS_2 = {
+    "DepthwiseConv2D": ("groups",),
+    "SeparableConv2D": ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
+}
+"""Settings that Keras 2 wrote for a layer, though they say nothing of it, and that Keras 3 refuses."""
+
+
+def drop_keras_2_settings(path: Path) -> bool:
+    """Take out of a file of our own, a copy, what Keras 2 wrote and Keras 3 refuses. True where there was any.
+
+    Every MobileNet and EfficientNet of Keras 2 has `groups` = 1 in its DepthwiseConv2D.
+    """
+    h5py = _h5py(path.name)
+    config = _model_config(path)
+    if not _drop(config):
+        return False
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    return True
+
+
+def _drop(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    dropped = [_drop(part) for part in parts]
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):
+        settings = value["config"]
+        for name in _KEPT_BY_KERAS_2.get(str(value.get("class_name")), ()):
+            if name in settings and (name != "groups" or settings[name] == 1):
+                del settings[name]
+                dropped.append(True)
+    return any(dropped)
+
+
+def _h5py(name: str) -> Any:
+    """h5py, or a BundleError that says what to install: it comes with Keras, which serving does without."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            f"{name} is a Keras file, and reading it for the first time needs Keras, TensorFlow and h5py, which are "
+            "not installed. Install the extra `train`, or serve a bundle."
+        ) from error
+    return h5py
