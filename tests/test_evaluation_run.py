@@ -233,7 +233,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
             "expected MODEL to be a bundle folder or a bare .h5 file; received 'none.h5'",
         ),
         ({"--data": "nowhere"}, "DATA 'nowhere' does not exist"),
-        ({"--split": "validation"}, "--split to be one of test, train; received 'validation'"),
+        ({"--split": "validation"}, "The data has no split validation, only test, train"),
         ({"--resamples": "-1"}, "expected --resamples of 0 or more; received -1"),
     ],
 )

@@ -14,9 +14,9 @@ class TrainConfig:
     out: Path
     """Folder for the bundle; it must be new or empty."""
     data: UseAppendAction[tuple[str, ...]] = ()
-    """DATA: a folder or .zip with folders NORMAL and PNEUMONIA, a table (films.csv), hub:OWNER/DATASET[@revision], or
-    phantom[:N]; NAME=DATA gives it a name. Repeat --data for several sources. Without it:
-    hub:hf-vision/chest-xray-pneumonia."""
+    """DATA: a folder or .zip with folders NORMAL and PNEUMONIA, a table (films.csv), rsna:DIR,
+    hub:OWNER/DATASET[@revision], or phantom[:N]; NAME=DATA gives it a name. Repeat --data for several sources.
+    Without it: hub:hf-vision/chest-xray-pneumonia."""
     patient_pattern: str = ""
     """Regular expression that finds the patient in a film's path: its group (?P<patient>...), or its first."""
     columns: str = ""

@@ -17,13 +17,18 @@ from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.threads import cpu_count
 from cxr.types import ModelPixels
 
+_Read = tuple[str, tuple[int, int], ModelPixels]
+"""SHA-256 of a file, its width and height as decoded, and its model pixels."""
 _LISTED = 20
 """Unreadable films that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedFilms:
-    """Films with their model pixels, uint8 (n, size, size), in the same order. Each film's sha256 is filled in."""
+    """Films with their model pixels, uint8 (n, size, size), in the same order.
+
+    Each film's sha256 and size are known.
+    """
 
     films: list[Film]
     pixels: ModelPixels
@@ -60,8 +65,8 @@ def load_films(
         if isinstance(result, ImageError | DataError):
             unreadable.append(f"{film.path}: {result}")
             continue
-        sha256, pixels = result
-        loaded.append(replace(film, sha256=sha256))
+        sha256, size, pixels = result
+        loaded.append(replace(film, sha256=sha256, size=size))
         rows.append(pixels)
     if unreadable and not skip_unreadable:
         raise DataError(_complaint(unreadable, len(films)))
@@ -80,11 +85,12 @@ def _complaint(unreadable: Sequence[str], total: int) -> str:
 
 def _read_all(
     source: FilmSource, films: Sequence[Film], spec: PreprocessSpec, progress: bool
-) -> Iterable[tuple[Film, tuple[str, ModelPixels] | ImageError | DataError]]:
-    def read(film: Film) -> tuple[str, ModelPixels] | ImageError | DataError:
+) -> Iterable[tuple[Film, _Read | ImageError | DataError]]:
+    def read(film: Film) -> _Read | ImageError | DataError:
         try:
             content = source.read(film)
-            return sha256_of(content), to_model_pixels(decode(content, name=film.name), spec)
+            image = decode(content, name=film.name)
+            return sha256_of(content), (image.width, image.height), to_model_pixels(image, spec)
         except (ImageError, DataError) as error:
             return error
 

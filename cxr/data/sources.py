@@ -3,6 +3,7 @@
 a folder               with folders of classes (`cxr.data.layout`), or with a table films.csv in it
 a .zip of one          read without unpacking, so that nothing can be written outside or left behind
 films.csv, .tsv        a table (`cxr.data.table`)
+rsna:DIR               the RSNA Pneumonia Detection Challenge (`cxr.data.rsna`)
 hub:OWNER/NAME[@rev]   a data set of the Hugging Face Hub, through `datasets`
 phantom[:N]            N synthetic radiographs (default 1200)
 
@@ -18,6 +19,7 @@ from cxr.data.base import DataIdentity, FilmSource, Reading, with_source
 from cxr.data.hub_data import DEFAULT_HUB_DATA, HubSource
 from cxr.data.patients import patient_by_name, patient_by_pattern
 from cxr.data.phantoms import DEFAULT_PHANTOMS, PhantomSource, phantom_count
+from cxr.data.rsna import RsnaSource
 from cxr.data.several import SeveralSources
 from cxr.data.table import SUFFIXES, read_columns
 from cxr.data.trees import FolderSource, TableSource, ZipSource
@@ -36,7 +38,7 @@ __all__ = [
     "open_upload",
 ]
 _NAMED = re.compile(r"([\w.-]+)=(.+)")
-_FORMS = "a folder, a .zip, a table in .csv or .tsv, hub:OWNER/NAME[@revision] or phantom[:N]"
+_FORMS = "a folder, a .zip, a table in .csv or .tsv, rsna:DIR, hub:OWNER/NAME[@revision] or phantom[:N]"
 
 
 def open_data(data: str | Sequence[str], patient_pattern: str = "", columns: str = "") -> FilmSource:
@@ -84,6 +86,8 @@ def _open(data: str, reading: Reading) -> FilmSource:
         return PhantomSource(phantom_count(data))
     if data.startswith("hub:"):
         return HubSource(data, reading)
+    if data.startswith("rsna:"):
+        return RsnaSource(data, reading)
     path = Path(data)
     if data and path.is_dir():  # "" would be the current folder
         return FolderSource(path, reading)
