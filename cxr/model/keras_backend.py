@@ -142,7 +142,9 @@ def _through(part: Any, inputs: Any, copies: dict[str, tuple[Any, keras.layers.L
             part,
             input_tensors=inputs,
             clone_function=lambda layer: layer,
-            call_function=lambda layer, *args, **_: _through(layer, *args, copies),
+            call_function=lambda step, *args, **_: (
+                _through(step, args[0], copies) if len(args) == 1 else step(*args)
+            ),
         )
         return threaded.outputs[0]
     if not isinstance(part, keras.layers.Layer):
