@@ -219,8 +219,8 @@ def test_the_output_folder_is_checked_before_anything_slow(
     monkeypatch.setattr("evaluation.run.open_data", lambda _: pytest.fail("read the data first"))
     monkeypatch.setattr("cxr.serving.opening.load_model", lambda _: pytest.fail("loaded the model first"))
     assert invoke(monkeypatch, "--model", "brightness", "--data", data, "--out", out) == 2
-    assert capsys.readouterr().err.startswith(
-        "error: expected an output folder that is new or empty; received "
+    assert (
+        capsys.readouterr().err == f"error: {out} already holds files. Give an --out that is new or empty.\n"
     )
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [("mine.txt", "mine")]
 
@@ -302,7 +302,11 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (DataError("this", "that", "try"), 2, "error: expected this; received that; try\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
-        (PermissionError(13, "Permission denied", "out"), 2, "error: Permission denied: out; pass --debug"),
+        (
+            PermissionError(13, "Permission denied", "out"),
+            2,
+            "error: Permission denied: out; rerun with --debug",
+        ),
     ],
 )
 def test_the_front_end_tells_errors_and_debug_lets_them_through(
