@@ -220,7 +220,7 @@ def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith("error: expected MODEL to be")
+    assert run.stderr.startswith("error: MODEL=")
     assert run.stderr.count("\n") == 1
 
 

@@ -30,6 +30,7 @@ from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
 from evaluation.config import RunConfig
 from evaluation.metrics import FIGURES, evaluate
+from evaluation.predictions import score_films
 from evaluation.run import evaluate_and_write, run
 
 SPEC = PreprocessSpec(size=32, resample="box")
@@ -198,8 +199,10 @@ def test_a_trainer_can_keep_the_films_out_of_sight(finished: Finished, tmp_path:
     source = open_data(str(finished.data))
     loaded, _ = load_films(source, source.films, SPEC, progress=False)
     history = [{"epoch": 1, "loss": 0.5, "val_loss": 0.6}]
+    predictor = brightness_predictor()
+    rows = score_films(predictor, loaded)
     metrics = evaluate_and_write(
-        tmp_path, brightness_predictor(), loaded, source.identity, "validation", 20, 0, history, False
+        tmp_path, predictor, loaded, rows, source.identity, "validation", 20, 0, history, False
     )
     plots = {path.stem for path in (tmp_path / "plots").iterdir()}
     assert "training_curves" in plots
@@ -230,7 +233,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
     [
         (
             {"--model": "none.h5"},
-            "expected MODEL to be a bundle folder or a bare .h5 file; received 'none.h5'",
+            "MODEL=none.h5 is neither a bundle folder nor a .h5 file",
         ),
         ({"--data": "nowhere"}, "DATA 'nowhere' does not exist"),
         ({"--split": "validation"}, "The data has no split validation, only test, train"),
