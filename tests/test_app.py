@@ -220,7 +220,10 @@ def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert run.returncode == 2
-    assert run.stderr.startswith("error: MODEL=")
+    assert run.stderr == (
+        "error: MODEL=no-such-model is neither a bundle folder nor a .h5 file. "
+        "Check the path, or train a model first.\n"
+    )
     assert run.stderr.count("\n") == 1
 
 

@@ -308,7 +308,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (
             PermissionError(13, "Permission denied", "out"),
             2,
-            "error: Permission denied: out; rerun with --debug",
+            "error: Permission denied: out; rerun with --debug to see the traceback\n",
         ),
     ],
 )

@@ -8,22 +8,13 @@ import pytest
 
 from cxr.errors import ImageRule, RequestRule
 from cxr.serving.slot import State
-from cxr.types import Decision
+from cxr.types import Decision, WarningCode
 from ui import words as text
-from ui.html import about, panels
+from ui.html import about
 
 UI = Path(__file__).resolve().parents[1] / "ui"
 CODE = {path: path.read_text(encoding="utf-8") for path in UI.rglob("*.py")}
 TEMPLATES = {path: path.read_text(encoding="utf-8") for path in UI.rglob("*.html")}
-DECODING = (
-    "colour",
-    "transparency",
-    "rotated_by_exif",
-    "white_is_zero",
-    "first_of_several",
-    "dicom_repaired",
-)
-GATE = ("unlike_training", "low_resolution")
 
 
 def test_every_word_is_there_in_both_languages() -> None:
@@ -90,7 +81,7 @@ def test_spanish_is_not_english() -> None:
 
 
 def test_every_code_has_words_in_both_languages() -> None:
-    codes = {f"warning.{code}" for code in (*DECODING, *GATE, *panels.REFUSALS)}
+    codes = {f"warning.{code}" for code in get_args(WarningCode)}
     codes |= {f"error.{code}" for code in (*get_args(ImageRule), *get_args(RequestRule))}
     codes |= {f"state.{state}" for state in get_args(State)}
     codes |= {f"decision.{label}" for label in (*get_args(Decision), "REFUSED")}
