@@ -53,7 +53,8 @@ def refused(answer) -> str:
     assert answer["code"] == 2, answer
     lines = [line for line in answer["err"].splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and "Traceback" not in answer["err"], answer["err"]
-    assert re.fullmatch(r"error: .+\. [A-Z].+\.", lines[0]), lines[0]  # what is wrong, and what to do
+    # What is wrong, and what to do: in sentences, or in the older three parts.
+    assert re.fullmatch(r"error: (.+\. [A-Z].+\.|expected .*; received .*; .+)", lines[0]), lines[0]
     assert "hf_" not in answer["err"] + answer["out"], "the token is shown"
     return lines[0]
 

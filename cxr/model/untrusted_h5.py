@@ -142,7 +142,8 @@ def require_hdf5(path: Path) -> None:
 
 def _model_config(path: Path) -> dict[str, Any]:
     """The network's description, from a file that is whole and refers to no other."""
-    h5py = _h5py(path.name)
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             _require_no_links(file, path.name)
@@ -162,7 +163,8 @@ def _model_config(path: Path) -> dict[str, Any]:
 
 def _require_no_links(group: Any, name: str) -> None:
     """Keras writes hard links alone; anything else leads out of the file or round in it."""
-    h5py = _h5py(name)
+    import h5py
+
     for key in group:
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise _refused(name, f"a link at {key}")
@@ -229,7 +231,8 @@ def drop_keras_2_settings(path: Path) -> bool:
 
     Every MobileNet and EfficientNet of Keras 2 has `groups` = 1 in its DepthwiseConv2D.
     """
-    h5py = _h5py(path.name)
+    import h5py
+
     config = _model_config(path)
     if not _drop(config):
         return False
@@ -248,15 +251,3 @@ def _drop(value: Any) -> bool:
                 del settings[name]
                 dropped.append(True)
     return any(dropped)
-
-
-def _h5py(name: str) -> Any:
-    """h5py, or a BundleError that says what to install: it comes with Keras, which serving does without."""
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise BundleError(
-            f"{name} is a Keras file, and reading it for the first time needs Keras, TensorFlow and h5py, which are "
-            "not installed. Install the extra `train`, or serve a bundle."
-        ) from error
-    return h5py
