@@ -88,7 +88,7 @@ def _app(env: dict[str, str], port: int) -> Iterator[str]:
 
 
 def _compare(bundle: Path, address: str) -> None:
-    """The app's probabilities and those of the bundle that was trained must be the same to 1e-6."""
+    """The app's probabilities and those of the bundle that was trained must be the same to six digits."""
     client = Client(address, verbose=False)
     predictor = open_bundle(bundle)
     with (bundle / "examples" / "examples.csv").open(encoding="utf-8", newline="") as stream:
@@ -96,14 +96,21 @@ def _compare(bundle: Path, address: str) -> None:
     for row in (*rows[:2], *rows[-2:]):  # normal ones come first
         film = bundle / "examples" / row["file"]
         answer = client.predict(handle_file(film), api_name="/predict")
-        here = predictor.predict(decode_file(film)).probability
+        here = predictor.predict(decode_file(film))
         print(
-            f"{row['truth']:<10} {row['file']:<36} app {answer['probability']:.6f}, trainer {here:.6f}, "
-            f"{answer['decision']}"
+            f"{row['truth']:<10} {row['file']:<36} app {_figure(answer['probability'])}, "
+            f"trainer {_figure(here.probability)}, {answer['decision'] or 'refused'}"
         )
-        if abs(answer["probability"] - here) > 1e-6:
-            raise BundleError("the same probability to 1e-6", "others", "this is a fault of the project")
+        if _figure(answer["probability"]) != _figure(here.probability):
+            raise BundleError(
+                "The app and the trainer give different probabilities. This is a fault of the project."
+            )
     print(f"served: {answer['model']['source']} at {answer['model']['revision']}")
+
+
+def _figure(probability: float | None) -> str:
+    """Six digits, or "none" for a film that is refused."""
+    return "none" if probability is None else f"{probability:.6f}"
 
 
 def _free_port() -> int:

@@ -340,7 +340,7 @@ def test_many_films_become_a_table_that_sorts(visit: Any, predictor: Predictor, 
     assert seen.page.evaluate(picture).startswith('url("data:image/jpeg')
     with seen.page.expect_download() as download:
         seen.page.get_by_text(say("many.csv", "en")).click()
-    table = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    table = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[0] for line in table] == [
         "file",
         "film-0.png",
@@ -392,7 +392,9 @@ def test_own_data_of_one_class_is_refused_in_words(visit: Any, tmp_path: Path) -
     seen.give("#own-zip", [archive])
     toast = seen.page.get_by_test_id("toast-body")
     toast.wait_for()
-    assert "both classes" in toast.inner_text()
+    assert (
+        "Both classes are needed, but the archive holds 1 NORMAL and 0 PNEUMONIA films." in toast.inner_text()
+    )
     assert "/tmp" not in toast.inner_text()
 
 

@@ -101,7 +101,7 @@ def test_command_line_names_the_network_and_its_weights(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": "AlexNet"}, "--network AlexNet is not known. Choose one of .*DenseNet121"),
+        ({"network": "AlexNet"}, "--network AlexNet is not known. Choose one of: .*DenseNet121"),
         (
             {"network": "MobileNet", "weights": "no-such.h5"},
             r"no-such\.h5 is not a file. Give imagenet, random",

@@ -156,7 +156,7 @@ def test_evidence_map_adds_up_to_the_logit(name):
     size = SIZE if name == "residual_cnn" else 150
     model = build_network(name, SMALL.params if name == "residual_cnn" else {}, size)
     batch = np.random.default_rng(0).random((2, size, size, 1), np.float32)
-    (logits, _), maps = KerasBackend(model).evidence(batch)
+    (logits, *_), maps = KerasBackend(model).evidence(batch)
     y_prob = model.predict(batch, verbose=0)[:, 0]
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), y_prob, atol=1e-5)
     # Fresh biases are zero, so the features make all of the logit.

@@ -185,7 +185,7 @@ def test_phantoms_are_evaluated_and_named(data: Path, tmp_path: Path) -> None:
 
 def test_a_bare_data_set_is_evaluated_as_a_whole(data: Path, tmp_path: Path) -> None:
     assert run(config(data / "test", tmp_path / "out"))["data"]["split"] == "all"
-    with pytest.raises(UsageError, match="one of all; received 'train'"):
+    with pytest.raises(UsageError, match="The data has no split train, only all"):
         run(config(data / "test", tmp_path / "other", split="train"))
 
 

@@ -269,8 +269,8 @@ def test_the_watch_exchanges_for_a_new_commit_and_only_then(hub, versions, log):
     assert version(serving.now) == "0.2.0" and prepared == ["0.2.0"]
     assert log == [f"model: {MODEL} 0.2.0 at {new}"]
     assert version(before) == "0.1.0", "a request that has begun keeps its model"
-    assert before.predictor.predict(FILM).threshold == pytest.approx(0.4)
-    assert serving.now.predictor.predict(FILM).threshold == pytest.approx(0.5)
+    assert before.predictor.decision.threshold == pytest.approx(0.4)
+    assert serving.now.predictor.decision.threshold == pytest.approx(0.5)
 
 
 def test_the_watch_stays_where_the_new_commit_does_not_verify(hub, versions, log):

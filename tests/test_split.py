@@ -43,5 +43,5 @@ def test_seed_decides():
 
 
 def test_too_few_patients_is_told():
-    with pytest.raises(DataError, match="at least 8 patient groups"):
+    with pytest.raises(DataError, match="too few patient groups for 8 folds: 4 of NORMAL"):
         validation_mask(films(patients=4), 8, 0, 0)

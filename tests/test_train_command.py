@@ -66,7 +66,7 @@ def bundle(data, recipe, tmp_path_factory) -> Path:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    return list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
 
 
 def test_bundle_is_whole_and_loads(bundle):
@@ -196,7 +196,10 @@ def _text_as_jpeg(data: Path) -> None:
 
 
 REFUSED = {
-    "empty class folder": (_empty_class, "films of both classes in train"),
+    "empty class folder": (
+        _empty_class,
+        "Both classes are needed, but the split train holds 25 PNEUMONIA and 0 NORMAL films",
+    ),
     "text renamed .jpeg": (_text_as_jpeg, "IM-9999-0001.jpeg"),
 }
 

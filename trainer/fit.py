@@ -270,7 +270,7 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], floa
     total = steps_per_epoch * recipe.epochs
     warm_up = max(1, total // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, total - warm_up, warmup_target=recipe.learning_rate, warmup_steps=warm_up
+        0.0, max(1, total - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
     )
     # The first step is not wasted on a rate of 0: the warm-up is one step ahead, and meets the cosine at its highest.
     return lambda number: float(schedule(max(number, min(number + 1, warm_up))))
