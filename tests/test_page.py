@@ -88,6 +88,7 @@ def test_the_scale_says_in_words_what_it_shows(served: Served) -> None:
     assert "From 61% up" in shown
     assert "between 40% and 70% the result is uncertain" in shown
     assert "assumes that 50% of the radiographs" in shown
+    assert "is uncertain. The probability assumes" in " ".join(shown.split()), "two sentences, apart"
 
 
 @pytest.mark.parametrize("code", panels.REFUSALS)
