@@ -21,7 +21,7 @@ def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
         BundleError: An answer is not a number.
     """
     outputs = predictor.outputs(loaded.pixels)
-    assessments = predictor.assess(loaded.pixels, outputs.features)
+    assessments = predictor.assess(loaded.pixels, outputs)
     return as_rows(loaded, predictor.decision, predictor.decision.probabilities(outputs.logits), assessments)
 
 

@@ -54,8 +54,8 @@ def write_examples(
 
 def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:
     """The phantoms that the input gate takes for films, which it was fitted to; all, where it takes none."""
-    features = predictor.outputs(phantoms.pixels).features
-    accepted = [word.accepted for word in predictor.assess(phantoms.pixels, features)]
+    outputs = predictor.outputs(phantoms.pixels)
+    accepted = [word.accepted for word in predictor.assess(phantoms.pixels, outputs)]
     return phantoms.take(accepted) if any(accepted) else phantoms
 
 

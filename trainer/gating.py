@@ -1,56 +1,189 @@
-"""Fits the input gate (cxr.model.input_gate) to training films and sets its limits by validation films.
+"""Fits the input gate (cxr.model.input_gate): what is a frontal chest radiograph, and of which kind.
 
-No foreign image takes part: what is not like the training films is refused, whatever it is.
+Films of several hospitals say what is accepted: the training films, and `references`, films of other hospitals that
+are used for the gate alone. The films of the data set on which the model is measured say what is familiar. No image
+that is not a chest film takes part: what is unlike chest films is refused, whatever it is. Turned, inverted and
+cropped copies of the same films teach what is not upright.
 """
 
-import numpy as np
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from cxr.model.input_gate import VIEWS, Cloud, InputGate, Rows, look
+import numpy as np
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+
+from cxr.model.backend import Outputs
+from cxr.model.input_gate import OF_PIXELS, POSTURES, Border, Cloud, InputGate, Posture, Rows, rows_of
 from cxr.model.predictor import Predictor
 from cxr.types import ModelPixels
 from trainer.perturb import perturb
 from trainer.recipes import Augmentation
 
-FREE_DIRECTIONS = {"layout": 60, "edges": 40, "features": 60}
-QUANTILE, SLACK = 0.995, {"layout": 1.25, "edges": 1.25, "features": 1.5}
-"""A limit is the distance that this share of validation films stays below, times the slack of its view.
-
-The features' slack is the largest, because they change the most from one hospital to the next.
-"""
-RULE = (
-    "a film is refused whose distance from the training films, in layout, edges or features, is above that of "
-    f"{QUANTILE:.1%} of the validation films times {SLACK['layout']} ({SLACK['features']} for features); "
-    "a warning is given above the distance itself"
-)
+FREE_DIRECTIONS = {"layout": 60, "edges": 40, "trunk": 64, "features": 60}
+QUANTILE, SLACK = 0.995, {"layout": 1.25, "edges": 1.25, "trunk": 1.25, "features": 1.5}
+"""A limit is the largest over the hospitals of the distance that this share of a hospital's held-out films stays
+below, times the slack of its view."""
+POSTURE_FILMS = 1000
+"""How many films, half of them from the references where there are any, are turned, inverted and cropped."""
 _ANOTHER_POSITION = Augmentation(rotation=7, zoom=0.1, stretch=0.1, shift=0.04, gamma=0.35)
 """What may differ between two takes of one child: the gate has to let it pass."""
 
 
-def fit_gate(predictor: Predictor, train: ModelPixels, validation: ModelPixels, seed: int) -> InputGate:
-    """The gate of a network; films uint8 (n, size, size), of both classes.
+@dataclass(frozen=True, eq=False)
+class GateFilms:
+    """Films of one hospital, uint8 (n, size, size): those that the gate is fitted to, and those that set limits.
 
-    Clouds are fitted to the training films and a repositioned copy of each.
+    No patient may be in both.
     """
-    films = np.concatenate([train, perturb(train, _ANOTHER_POSITION, seed)])
-    clouds = {view: fit_cloud(_seen(view, films, predictor), FREE_DIRECTIONS[view]) for view in VIEWS}
-    usual = {
-        view: float(np.quantile(clouds[view].distance(_seen(view, validation, predictor)), QUANTILE))
-        for view in VIEWS
-    }
-    return InputGate(clouds, {view: usual[view] * SLACK[view] for view in VIEWS}, usual)
+
+    source: str
+    fitted: ModelPixels
+    held_out: ModelPixels
 
 
-def fit_cloud(rows: Rows, directions: int) -> Cloud:
-    """Probabilistic principal components of rows (n, d); fewer directions where rows are few."""
-    mean = rows.mean(axis=0)
-    _, singular, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    variances = singular**2 / len(rows)
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One hospital's films with the network's outputs for them."""
+
+    pixels: ModelPixels
+    outputs: Outputs
+
+
+def gate_rule(references: Sequence[GateFilms], views: Iterable[str]) -> str:
+    """In words, for bundle.json, how the limits of a gate with these views were set."""
+    elsewhere = "".join(f", {films.source} ({len(films.fitted):,} films)" for films in references)
+    slacks = ", ".join(f"{SLACK[view]} for {view}" for view in views)
+    return (
+        f"accepted: within the largest distance that {QUANTILE:.1%} of a hospital's held-out films stay below, times "
+        f"{slacks}; hospitals: the training data{elsewhere}. Familiar: within the distance from the training films "
+        f"alone that {QUANTILE:.1%} of the validation films stay below"
+    )
+
+
+def fit_gate(
+    predictor: Predictor, home: GateFilms, references: Sequence[GateFilms] = (), seed: int = 0
+) -> InputGate:
+    """The gate of a network.
+
+    Args:
+        predictor: Gives the network's outputs.
+        home: The training films, and the validation films.
+        references: Films of other hospitals, which the gate is to accept but not to call familiar.
+        seed: Of the repositioned, turned and cropped copies.
+
+    Returns:
+        A gate whose clouds are fitted to the fitted films and a repositioned copy of each; every hospital weighs as
+        much as all others do where there are references.
+    """
+    hospitals = [home, *references]
+    fitted = [_seen(predictor, _with_copies(films.fitted, seed)) for films in hospitals]
+    held_out = [_seen(predictor, films.held_out) for films in hospitals]
+    network_view = "features" if fitted[0].outputs.trunk is None else "trunk"
+    weights = _weights(len(films.pixels) for films in fitted)
+    accepted = {view: _accepted(view, fitted, held_out, weights) for view in (*OF_PIXELS, network_view)}
+    # Without references nothing tells another hospital but being at the edge of this one, in any view.
+    familiar_views = [network_view] if references else list(accepted)
+    familiar = {view: _familiar(view, fitted[0], held_out[0]) for view in familiar_views}
+    posture = _posture(predictor, hospitals, fitted, seed) if network_view == "trunk" else None
+    return InputGate(accepted, familiar, posture)
+
+
+def fit_cloud(rows: Rows, directions: int, weights: Rows | None = None, scaled: bool = False) -> Cloud:
+    """Probabilistic principal components of rows (n, d); fewer directions where rows are few.
+
+    Args:
+        rows: What the cloud is of.
+        directions: How many are free.
+        weights: (n,) of the rows, which all weigh the same without it.
+        scaled: Whether each number is divided by its standard deviation first.
+    """
+    share = np.full(len(rows), 1 / len(rows)) if weights is None else weights / weights.sum()
+    mean = share @ rows
+    scale = np.sqrt(share @ (rows - mean) ** 2) + 1e-6 if scaled else np.ones(rows.shape[1])
+    centred = (rows - mean) / scale
+    variances, axes = np.linalg.eigh((centred * share[:, None]).T @ centred)
+    variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1].T
     kept = min(directions, len(rows) // 4, rows.shape[1] - 1)
-    rest = float(variances[kept:].sum() / (rows.shape[1] - kept))
+    rest = float(variances[kept:].mean())
     # A direction in which no training film varies must not make every other film infinitely far.
     floor = max(rest, 1e-6 * float(variances.sum()), 1e-12)
-    return Cloud(mean, axes[:kept], np.maximum(variances[:kept], floor), floor)
+    return Cloud(mean, axes[:kept], np.maximum(variances[:kept], floor), floor, scale)
 
 
-def _seen(view: str, films: ModelPixels, predictor: Predictor) -> Rows:
-    return predictor.outputs(films).features.astype(np.float64) if view == "features" else look(view, films)
+def _with_copies(films: ModelPixels, seed: int) -> ModelPixels:
+    return np.concatenate([films, perturb(films, _ANOTHER_POSITION, seed)])
+
+
+def _seen(predictor: Predictor, pixels: ModelPixels) -> _Seen:
+    return _Seen(pixels, predictor.outputs(pixels))
+
+
+def _weights(counts: Iterable[int]) -> list[float]:
+    """What one film of each hospital weighs: the home half of all, the references the other half by their films."""
+    home, *others = counts
+    return [1 / home, *[1 / sum(others)] * len(others)]
+
+
+def _accepted(view: str, fitted: Sequence[_Seen], held_out: Sequence[_Seen], weights: Sequence[float]) -> Border:
+    rows = np.concatenate([rows_of(view, films.pixels, films.outputs) for films in fitted])
+    share = np.concatenate([np.full(len(f.pixels), w) for f, w in zip(fitted, weights, strict=True)])
+    cloud = fit_cloud(rows, FREE_DIRECTIONS[view], share, scaled=view == "trunk")
+    return Border(cloud, max(_usual(cloud, view, films) for films in held_out) * SLACK[view])
+
+
+def _familiar(view: str, fitted: _Seen, held_out: _Seen) -> Border:
+    rows = rows_of(view, fitted.pixels, fitted.outputs)
+    cloud = fit_cloud(rows, FREE_DIRECTIONS[view], scaled=view == "trunk")
+    return Border(cloud, _usual(cloud, view, held_out))
+
+
+def _usual(cloud: Cloud, view: str, films: _Seen) -> float:
+    return float(np.quantile(cloud.distance(rows_of(view, films.pixels, films.outputs)), QUANTILE))
+
+
+def _posture(
+    predictor: Predictor, hospitals: Sequence[GateFilms], fitted: Sequence[_Seen], seed: int
+) -> Posture:
+    """A classifier of POSTURES on standardised trunk features, whose weights take the raw ones."""
+    rng = np.random.default_rng(seed)
+    each = POSTURE_FILMS // len(hospitals)
+    chosen = np.concatenate([f.fitted[rng.permutation(len(f.fitted))[:each]] for f in hospitals])
+    rows = [np.concatenate([rows_of("trunk", films.pixels, films.outputs) for films in fitted])]
+    labels = [np.zeros(len(rows[0]), np.int64)]
+    for name, change in _CHANGES:
+        changed = _seen(predictor, np.stack([change(film, rng) for film in chosen]))
+        rows.append(rows_of("trunk", changed.pixels, changed.outputs))
+        labels.append(np.full(len(chosen), POSTURES.index(name)))
+    joined = np.concatenate(rows)
+    mean, scale = joined.mean(axis=0), joined.std(axis=0) + 1e-6
+    model = LogisticRegression(C=0.1, max_iter=500, class_weight="balanced")
+    model.fit((joined - mean) / scale, np.concatenate(labels))
+    return Posture(model.coef_ / scale, model.intercept_ - model.coef_ @ (mean / scale))
+
+
+def _turned(film: ModelPixels, rng: np.random.Generator, turns: Sequence[int]) -> ModelPixels:
+    return np.ascontiguousarray(np.rot90(film, rng.choice(turns)))
+
+
+def _inverted(film: ModelPixels, rng: np.random.Generator) -> ModelPixels:
+    return 255 - np.ascontiguousarray(np.rot90(film, rng.choice((0, 0, 1, 2, 3))))
+
+
+def _part(film: ModelPixels, rng: np.random.Generator) -> ModelPixels:
+    """A square of 30% to 55% of the side, anywhere in the film, at the film's size."""
+    size = len(film)
+    side = int(size * rng.uniform(0.3, 0.55))
+    top, left = rng.integers(0, size - side + 1, 2)
+    cut = Image.fromarray(film[top : top + side, left : left + side])
+    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
+
+
+_CHANGES = (
+    ("rotated", partial(_turned, turns=(1, 3))),
+    ("rotated", partial(_turned, turns=(2,))),
+    ("rotated", lambda film, rng: np.ascontiguousarray(film[::-1])),
+    ("inverted", _inverted),
+    ("part", _part),
+)

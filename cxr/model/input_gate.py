@@ -1,17 +1,24 @@
-"""The input gate: is this image a frontal chest radiograph like those that the network learnt from?
+"""The input gate: is this image a frontal chest radiograph, and one of the kind on which the model was measured?
 
 A classifier of two classes calls a hand or a brain NORMAL or PNEUMONIA, mostly with confidence. The gate looks at an
-image in three views and refuses it where one of them is unlike the training films:
+image in a few views and says which of three scopes it belongs to:
 
-    layout    brightness on a 16 x 16 grid, each film brought to mean 0 and deviation 1
+    refused      unlike frontal chest radiographs of every hospital that the gate knows, in one view at least
+    unfamiliar   a frontal chest radiograph, but unlike those on which the model's figures were measured
+    familiar     like them
+
+    layout    brightness on a 16 x 16 grid, each image brought to mean 0 and deviation 1
     edges     share of edge strength by place (5 x 5) and direction (8)
-    features  what the network's last layer reads
+    trunk     what the network's frozen, pretrained part sees (Outputs.trunk)
+    features  what the network's last layer reads, for networks without such a part
 
-In each view the training films are described by a Gaussian with a few free directions and equal variance in all
+In each view the images of a group are described by a Gaussian with a few free directions and equal variance in all
 others (probabilistic principal components, Tipping and Bishop 1999); the score is the squared Mahalanobis distance
-divided by the number of dimensions. Limits come from validation films (trainer.gating). Nothing but NumPy and Pillow.
+divided by the number of dimensions, over its limit. The trainer fits groups and limits (trainer.gating). Nothing
+but NumPy and Pillow.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -22,20 +29,37 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr.errors import BundleError
-from cxr.types import Features, ModelPixels, WarningCode
+from cxr.model.backend import Outputs
+from cxr.types import ModelPixels, WarningCode
 
 GATE_FILE: Final = "gate.npz"
-VIEWS: Final = ("layout", "edges", "features")
+OF_PIXELS: Final = ("layout", "edges")
+OF_NETWORK: Final = ("trunk", "features")
+VIEWS: Final = (*OF_PIXELS, *OF_NETWORK)
+POSTURES: Final = ("upright", "rotated", "inverted", "part")
 BLANK_DEVIATION: Final = 4.0
-"""Standard deviation, in 8-bit levels, below which a film shows nothing."""
+"""Standard deviation, in 8-bit levels, below which an image shows nothing."""
 
+FARTHEST_POSTURE: Final = 6.0
+"""Score in the view "trunk" up to which a refused image may be called a turned or an inverted film.
+
+Turned and inverted films of three hospitals lie below it (at 1 to 4), photographs mostly not.
+"""
+
+_FORMAT = 2
 _GRID, _EDGE_SIDE, _PLACES, _DIRECTIONS = 16, 80, 5, 8
 Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """The gate's word on one image. code: "" or why it is refused or warned of; scores: by view, 1 is the limit."""
+    """The gate's word on one image.
+
+    Attributes:
+        accepted: Whether it is read: false for an image that is refused.
+        code: Why it is refused; "unlike_training" for one that is read, but unfamiliar; "" for a familiar one.
+        scores: How far it is from what is accepted, by view; 1 is the limit. Empty for a blank image.
+    """
 
     accepted: bool
     code: WarningCode | Literal[""]
@@ -44,61 +68,137 @@ class Assessment:
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Training films in one view: mean (d,), directions (k, d), their variances (k,), variance of the others."""
+    """Images in one view: mean (d,), directions (k, d), their variances (k,), variance of the others.
+
+    scale: (d,) what each number is divided by first, after the mean is taken off.
+    """
 
     mean: Rows
     directions: Rows
     variances: Rows
     rest: float
+    scale: Rows | float = 1.0
 
     def distance(self, rows: Rows) -> Rows:
-        """Squared Mahalanobis distance per dimension, (n,), of rows (n, d); about 1 for a training film."""
-        centred = rows - self.mean
+        """Squared Mahalanobis distance per dimension, (n,), of rows (n, d); about 1 for an image of the cloud."""
+        centred = (rows - self.mean) / self.scale
         along = centred @ self.directions.T
         across = (centred**2).sum(axis=1) - (along**2).sum(axis=1)
         return ((along**2 / self.variances).sum(axis=1) + across / self.rest) / self.mean.size
 
 
 @dataclass(frozen=True, eq=False)
+class Border:
+    """A cloud, and the distance up to which an image counts as one of it."""
+
+    cloud: Cloud
+    limit: float
+
+    def scores(self, rows: Rows) -> Rows:
+        """Distance over the limit, (n,), of rows (n, d); at most 1 inside."""
+        return self.cloud.distance(rows) / self.limit
+
+
+@dataclass(frozen=True, eq=False)
+class Posture:
+    """How a chest film stands, by a multinomial logistic regression on the trunk's features.
+
+    It tells films that lie on their side or stand on their head, that are inverted, and mere parts of films.
+
+    Attributes:
+        weights: (4, d), one row for each of POSTURES.
+        bias: (4,).
+    """
+
+    weights: Rows
+    bias: Rows
+
+    def probabilities(self, rows: Rows) -> Rows:
+        """Probabilities (n, 4) of POSTURES for rows (n, d)."""
+        values = rows @ self.weights.T + self.bias
+        odds = np.exp(values - values.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, eq=False)
 class InputGate:
-    """limits: distance above which an image is refused; warn: the same for a warning; both by view."""
+    """What is accepted and what is familiar, both as one border a view; an image must be inside of all.
 
-    clouds: dict[str, Cloud]
-    limits: dict[str, float]
-    warn: dict[str, float]
+    Attributes:
+        accepted: Frontal chest radiographs of all hospitals that the gate was fitted to, by view.
+        familiar: Those of the kind on which the model's figures were measured, by view.
+        posture: Finds films that are not upright or are inverted; None in gates of bundles up to 0.3.0.
+    """
 
-    def assess(self, pixels: ModelPixels, features: Features) -> Assessment:
-        """Judge one preprocessed film, uint8 (size, size), and its features (d,).
+    accepted: Mapping[str, Border]
+    familiar: Mapping[str, Border]
+    posture: Posture | None = None
 
-        Refusals: "blank"; "inverted" and "rotated" where the same image the other way round would be accepted;
-        "not_frontal_chest". Warning: "unlike_training".
+    def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
+        """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs.
+
+        Refusals: "blank"; "inverted", "rotated"; "not_frontal_chest". Unfamiliar: "unlike_training".
+        Raises BundleError where the network does not give what the gate was fitted to.
         """
-        if float(pixels.std()) < BLANK_DEVIATION:
+        rows = {view: rows_of(view, pixels, outputs) for view in self._views()}
+        scores = {view: border.scores(rows[view]) for view, border in self.accepted.items()}
+        familiar = np.all([border.scores(rows[view]) <= 1 for view, border in self.familiar.items()], axis=0)
+        postures = self._postures(rows, len(pixels))
+        return [
+            self._word(film, {view: float(values[at]) for view, values in scores.items()}, posture, known)
+            for at, (film, posture, known) in enumerate(zip(pixels, postures, familiar, strict=True))
+        ]
+
+    def _views(self) -> list[str]:
+        used = {*self.accepted, *self.familiar, *(["trunk"] if self.posture else [])}
+        return [view for view in VIEWS if view in used]
+
+    def _postures(self, rows: Mapping[str, Rows], films: int) -> list[str]:
+        """Of each film the most probable of POSTURES, "" where the gate cannot tell."""
+        if self.posture is None:
+            return [""] * films
+        return [POSTURES[at] for at in self.posture.probabilities(rows["trunk"]).argmax(axis=1)]
+
+    def _word(self, film: ModelPixels, scores: dict[str, float], posture: str, familiar: bool) -> Assessment:
+        if float(film.std()) < BLANK_DEVIATION:
             return Assessment(False, "blank", {})
-        distances = self._distances(pixels) | {
-            "features": float(self.clouds["features"].distance(features[None].astype(np.float64))[0])
-        }
-        scores = {view: distances[view] / self.limits[view] for view in VIEWS}
-        if all(score <= 1 for score in scores.values()):
-            unlike = any(distances[view] > self.warn[view] for view in VIEWS)
-            return Assessment(True, "unlike_training" if unlike else "", scores)
-        return Assessment(False, self._reason(pixels), scores)
+        if posture in ("", "upright") and all(score <= 1 for score in scores.values()):
+            return Assessment(True, "" if familiar else "unlike_training", scores)
+        return Assessment(False, self._reason(film, scores, posture), scores)
 
-    def _distances(self, pixels: ModelPixels) -> dict[str, float]:
-        return {
-            view: float(self.clouds[view].distance(look(view, pixels[None]))[0])
-            for view in ("layout", "edges")
-        }
+    def _reason(self, film: ModelPixels, scores: Mapping[str, float], posture: str) -> WarningCode:
+        if self.posture is None:
+            return self._reason_by_trial(film)
+        # Whatever is far from every chest film has no posture: the classifier knows chest films alone.
+        if posture in ("rotated", "inverted") and scores["trunk"] <= FARTHEST_POSTURE:
+            return "rotated" if posture == "rotated" else "inverted"
+        return "not_frontal_chest"
 
-    def _reason(self, pixels: ModelPixels) -> WarningCode:
-        if self._fits(255 - pixels):
+    def _reason_by_trial(self, film: ModelPixels) -> WarningCode:
+        if self._fits(255 - film):
             return "inverted"
-        if any(self._fits(np.rot90(pixels, turns)) for turns in (1, 2, 3)):
+        if any(self._fits(np.rot90(film, turns)) for turns in (1, 2, 3)):
             return "rotated"
         return "not_frontal_chest"
 
-    def _fits(self, pixels: ModelPixels) -> bool:
-        return all(distance <= self.limits[view] for view, distance in self._distances(pixels).items())
+    def _fits(self, film: ModelPixels) -> bool:
+        seen = {view: look(view, film[None]) for view in OF_PIXELS}
+        return all(self.accepted[view].scores(rows)[0] <= 1 for view, rows in seen.items())
+
+
+def rows_of(view: str, pixels: ModelPixels, outputs: Outputs) -> Rows:
+    """Films (n, size, size) with the network's outputs for them, in one view: (n, d).
+
+    Raises BundleError where the network has no frozen part, and the view is "trunk".
+    """
+    if view in OF_PIXELS:
+        return look(view, pixels)
+    rows = outputs.trunk if view == "trunk" else outputs.features
+    if rows is None:
+        raise BundleError(
+            "The input gate needs a network with a frozen trunk, and this one has none. Fetch the bundle again."
+        )
+    return rows.astype(np.float64)
 
 
 def look(view: str, pixels: ModelPixels) -> Rows:
@@ -149,32 +249,75 @@ def _shrink(film: ModelPixels, side: int) -> Rows:
 
 def save_gate(path: Path, gate: InputGate) -> None:
     """Write the gate as a NumPy archive of plain arrays."""
-    arrays: dict[str, NDArray] = {}
-    for view in VIEWS:
-        cloud = gate.clouds[view]
+    arrays: dict[str, NDArray] = {"format": np.array([_FORMAT])}
+    for group, borders in (("accepted", gate.accepted), ("familiar", gate.familiar)):
+        for view, border in borders.items():
+            arrays |= {f"{group}_{view}_{name}": value for name, value in _border_arrays(border).items()}
+    if gate.posture is not None:
         arrays |= {
-            f"{view}_mean": cloud.mean.astype(np.float32),
-            f"{view}_directions": cloud.directions.astype(np.float32),
-            f"{view}_variances": cloud.variances,
-            f"{view}_scalars": np.array([cloud.rest, gate.limits[view], gate.warn[view]]),
+            "posture_weights": gate.posture.weights.astype(np.float32),
+            "posture_bias": gate.posture.bias.astype(np.float32),
         }
     np.savez(path, allow_pickle=False, **arrays)
 
 
 def load_gate(path: Path) -> InputGate:
-    """Read what `save_gate` wrote. Raises BundleError where the file is something else."""
+    """Read what `save_gate` wrote, now or for bundles up to 0.3.0. Raises BundleError for anything else."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
             arrays = {name: saved[name].astype(np.float64) for name in saved.files}
-        clouds = {view: _cloud(arrays, view) for view in VIEWS}
-        limits, warn = ({view: float(arrays[f"{view}_scalars"][at]) for view in VIEWS} for at in (1, 2))
+        return _gate(arrays) if "format" in arrays else _first_gate(arrays)
     except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
         raise BundleError(
-            f"an input gate in {path.name}", f"something else ({error})", "fetch the bundle again"
+            f"{path.name} does not hold an input gate that this version can read ({error}). "
+            "Fetch the bundle again, or update the project."
         ) from error
-    return InputGate(clouds, limits, warn)
 
 
-def _cloud(arrays: dict[str, Rows], view: str) -> Cloud:
-    mean, directions, variances = (arrays[f"{view}_{part}"] for part in ("mean", "directions", "variances"))
-    return Cloud(mean, directions, variances, float(arrays[f"{view}_scalars"][0]))
+def _border_arrays(border: Border) -> dict[str, NDArray]:
+    cloud = border.cloud
+    return {
+        "mean": cloud.mean.astype(np.float32),
+        "scale": np.broadcast_to(cloud.scale, cloud.mean.shape).astype(np.float32),
+        "directions": cloud.directions.astype(np.float32),
+        "variances": cloud.variances,
+        "scalars": np.array([cloud.rest, border.limit]),
+    }
+
+
+def _gate(arrays: Mapping[str, Rows]) -> InputGate:
+    if arrays["format"][0] != _FORMAT:
+        raise ValueError(f"format {arrays['format'][0]:g}")
+    accepted, familiar = (
+        {
+            view: _border(arrays, f"{group}_{view}")
+            for view in VIEWS
+            if f"{group}_{view}_mean" in arrays
+        }
+        for group in ("accepted", "familiar")
+    )
+    if not accepted or not familiar:
+        raise KeyError("no view")
+    posture = None
+    if "posture_weights" in arrays:
+        posture = Posture(arrays["posture_weights"], arrays["posture_bias"])
+    return InputGate(accepted, familiar, posture)
+
+
+def _border(arrays: Mapping[str, Rows], name: str) -> Border:
+    mean, scale, directions, variances, scalars = (
+        arrays[f"{name}_{part}"] for part in ("mean", "scale", "directions", "variances", "scalars")
+    )
+    return Border(Cloud(mean, directions, variances, float(scalars[0]), scale), float(scalars[1]))
+
+
+def _first_gate(arrays: Mapping[str, Rows]) -> InputGate:
+    """The gate of a bundle up to 0.3.0: one cloud a view; beyond its warning an image is unfamiliar."""
+    accepted, familiar = {}, {}
+    for view in ("layout", "edges", "features"):
+        mean, directions, variances, scalars = (
+            arrays[f"{view}_{part}"] for part in ("mean", "directions", "variances", "scalars")
+        )
+        cloud = Cloud(mean, directions, variances, float(scalars[0]))
+        accepted[view], familiar[view] = Border(cloud, float(scalars[1])), Border(cloud, float(scalars[2]))
+    return InputGate(accepted, familiar)

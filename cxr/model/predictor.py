@@ -20,7 +20,7 @@ from cxr.model.bundle import Bundle, probe_pixels
 from cxr.model.decision import DecisionSpec
 from cxr.model.input_gate import Assessment, InputGate
 from cxr.threads import cpu_count
-from cxr.types import EvidenceMap, Features, Logits, ModelPixels, WarningCode
+from cxr.types import EvidenceMap, Logits, ModelPixels, WarningCode
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Predictor:
             return []
         pixels = np.stack([self.pixels(image) for image in images])
         outputs = self.outputs(pixels)
-        assessments = self.assess(pixels, outputs.features)
+        assessments = self.assess(pixels, outputs)
         return [
             self._answer(image, value, assessment)
             for image, value, assessment in zip(images, outputs.logits, assessments, strict=True)
@@ -124,17 +124,17 @@ class Predictor:
         """The answer and the evidence map for one image."""
         pixels = self.pixels(image)[None]
         outputs, maps = self.backend.evidence(to_input_batch(pixels))
-        assessment = self.assess(pixels, outputs.features)[0]
+        assessment = self.assess(pixels, outputs)[0]
         coarse = Image.fromarray(maps[0].astype(np.float32))
         evidence = np.asarray(coarse.resize((image.width, image.height), Image.Resampling.BILINEAR))
         value = float(_finite(outputs.logits)[0])
         return Explanation(self._answer(image, value, assessment), evidence)
 
-    def assess(self, pixels: ModelPixels, features: Features) -> list[Assessment]:
-        """The input gate's word on each of n preprocessed films; without a gate, every film is accepted."""
-        if self.gate is None:
+    def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
+        """The input gate's word on each of n preprocessed films; without a gate, every film is familiar."""
+        if self.gate is None or not len(pixels):
             return [Assessment(True, "", {})] * len(pixels)
-        return [self.gate.assess(film, row) for film, row in zip(pixels, features, strict=True)]
+        return self.gate.assess(pixels, outputs)
 
     def _answer(self, image: GrayImage, value: float, assessment: Assessment) -> Answer:
         answer = judge(self.decision, float(self.decision.probabilities(np.array([value]))[0]), assessment)
