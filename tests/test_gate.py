@@ -9,9 +9,9 @@ from cxr.errors import BundleError
 from cxr.imaging.decode import from_array
 from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.model.backend import Outputs
-from cxr.model.input_gate import VIEWS, InputGate, _direction, _octant, load_gate, look, save_gate
+from cxr.model.input_gate import InputGate, _direction, _octant, load_gate, look, save_gate
 from cxr.phantom import make_phantom
-from trainer.gating import fit_cloud, fit_gate
+from trainer.gating import GateFilms, fit_cloud, fit_gate
 
 KINDS = ("normal", "bacterial", "viral")
 SPEC = PreprocessSpec(size=96, resample="bilinear")
@@ -37,11 +37,12 @@ def phantoms(seeds: range) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def gate() -> InputGate:
-    return fit_gate(NETWORK, phantoms(range(300)), phantoms(range(300, 400)), seed=0)  # type: ignore[arg-type]
+    home = GateFilms("phantoms", phantoms(range(300)), phantoms(range(300, 400)))
+    return fit_gate(NETWORK, home)  # type: ignore[arg-type]
 
 
 def assess(gate: InputGate, film: np.ndarray):
-    return gate.assess(film, NETWORK.outputs(film[None]).features[0])
+    return gate.assess(film[None], NETWORK.outputs(film[None]))[0]
 
 
 def test_films_of_the_same_kind_pass(gate):
@@ -92,12 +93,12 @@ def test_photographs_are_refused(gate):
 
 def test_scores_say_which_view_objects(gate):
     word = assess(gate, 255 - phantoms(range(1))[0])
-    assert set(word.scores) == set(VIEWS)
+    assert set(word.scores) == {"layout", "edges", "features"}
     assert max(word.scores.values()) > 1
 
 
-def test_warning_lies_between_the_usual_and_the_limit(gate):
-    assert all(0 < gate.warn[view] < gate.limits[view] for view in VIEWS)
+def test_without_references_what_is_familiar_lies_inside_of_what_is_accepted(gate):
+    assert all(gate.familiar[view].limit < border.limit for view, border in gate.accepted.items())
 
 
 @pytest.mark.parametrize("view", ["layout", "edges"])
@@ -128,14 +129,113 @@ def test_saved_gate_judges_as_before(gate, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
 def test_file_that_is_no_gate_is_one_clear_error(content, tmp_path):
     (tmp_path / "gate.npz").write_bytes(content)
-    with pytest.raises(BundleError, match="an input gate"):
+    with pytest.raises(BundleError, match="does not hold an input gate"):
         load_gate(tmp_path / "gate.npz")
 
 
 def test_archive_of_other_arrays_is_one_clear_error(tmp_path):
     np.savez(tmp_path / "gate.npz", layout_mean=np.zeros(3))
-    with pytest.raises(BundleError, match="an input gate"):
+    with pytest.raises(BundleError, match="does not hold an input gate"):
         load_gate(tmp_path / "gate.npz")
+
+
+class _WithTrunk(_MeanAndSpread):
+    """A network with a frozen part: a coarse picture of the film."""
+
+    def outputs(self, pixels: np.ndarray) -> Outputs:
+        found = super().outputs(pixels)
+        coarse = look("layout", np.asarray(pixels, np.uint8))
+        return found._replace(trunk=np.concatenate([coarse, found.features], axis=1).astype(np.float32))
+
+
+TRUNK = _WithTrunk()
+
+
+def darker(films: np.ndarray) -> np.ndarray:
+    """Films as another hospital might process them."""
+    return (255 * (films / 255) ** 1.8).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def gate_of_two() -> InputGate:
+    home = GateFilms("home", phantoms(range(200)), phantoms(range(200, 300)))
+    elsewhere = GateFilms("elsewhere", darker(phantoms(range(300, 500))), darker(phantoms(range(500, 560))))
+    return fit_gate(TRUNK, home, [elsewhere])  # type: ignore[arg-type]
+
+
+def judge_all(gate: InputGate, films: np.ndarray):
+    return gate.assess(films, TRUNK.outputs(films))
+
+
+def test_films_of_another_hospital_are_accepted_but_unfamiliar(gate_of_two):
+    home = judge_all(gate_of_two, phantoms(range(600, 640)))
+    elsewhere = judge_all(gate_of_two, darker(phantoms(range(600, 640))))
+    assert np.mean([word.accepted for word in home]) >= 0.95
+    assert np.mean([word.code == "" for word in home]) >= 0.9
+    assert np.mean([word.accepted for word in elsewhere]) >= 0.95
+    assert np.mean([word.code == "unlike_training" for word in elsewhere]) >= 0.9
+
+
+def test_posture_is_told_by_the_trunk(gate_of_two):
+    films = phantoms(range(600, 630))
+    for code, changed in (
+        ("rotated", np.rot90(films, 2, axes=(1, 2))),
+        ("rotated", np.rot90(films, 1, axes=(1, 2))),
+        ("inverted", 255 - films),
+    ):
+        words = judge_all(gate_of_two, np.ascontiguousarray(changed))
+        assert not any(word.accepted for word in words)
+        assert np.mean([word.code == code for word in words]) >= 0.9
+
+
+def test_gate_of_several_hospitals_is_read_back(gate_of_two, tmp_path):
+    save_gate(tmp_path / "gate.npz", gate_of_two)
+    again = load_gate(tmp_path / "gate.npz")
+    films = np.concatenate([phantoms(range(600, 610)), darker(phantoms(range(600, 610)))])
+    for before, after in zip(judge_all(gate_of_two, films), judge_all(again, films), strict=True):
+        assert (before.accepted, before.code) == (after.accepted, after.code)
+
+
+def test_one_image_is_judged_as_in_a_batch(gate_of_two):
+    films = phantoms(range(600, 605))
+    together = judge_all(gate_of_two, films)
+    for film, word in zip(films, together, strict=True):
+        alone = judge_all(gate_of_two, film[None])[0]
+        assert (alone.accepted, alone.code) == (word.accepted, word.code)
+        assert alone.scores == pytest.approx(word.scores)
+
+
+def test_network_without_a_trunk_does_not_fit_a_gate_that_needs_it(gate_of_two):
+    film = phantoms(range(1))
+    with pytest.raises(BundleError, match="frozen trunk"):
+        gate_of_two.assess(film, NETWORK.outputs(film))
+
+
+def test_gate_of_a_format_to_come_is_one_clear_error(tmp_path):
+    np.savez(tmp_path / "gate.npz", format=np.array([3]))
+    with pytest.raises(BundleError, match="format 3"):
+        load_gate(tmp_path / "gate.npz")
+
+
+def test_gate_of_the_first_format_calls_warned_images_unfamiliar(tmp_path):
+    parts = {
+        "mean": np.zeros(4),
+        "directions": np.eye(4)[:1],
+        "variances": np.ones(1),
+        "scalars": np.array([1, 9, 4]),
+    }
+    np.savez(
+        tmp_path / "gate.npz",
+        **{
+            f"{view}_{name}": value
+            for view in ("layout", "edges", "features")
+            for name, value in parts.items()
+        },
+    )
+    gate = load_gate(tmp_path / "gate.npz")
+    assert {view: border.limit for view, border in gate.accepted.items()} == dict.fromkeys(gate.accepted, 9)
+    assert {view: border.limit for view, border in gate.familiar.items()} == dict.fromkeys(gate.accepted, 4)
+    assert gate.posture is None
 
 
 def test_refused_film_has_neither_decision_nor_probability(gate):

@@ -30,15 +30,16 @@ from evaluation.audit import audit
 from evaluation.metrics import evaluate
 from evaluation.predictions import score_films
 from evaluation.run import evaluate_and_write
-from trainer.calibrate import HALF, fit_decision
+from trainer.calibrate import HALF, fit_decision, widen_for_unfamiliar
 from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
-from trainer.gating import RULE, fit_gate
+from trainer.gating import GateFilms, fit_gate, gate_rule
 from trainer.members import joined_network, members_alone
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
+from trainer.references import measure_unseen, normal_films
 from trainer.training_run import TrainingRun
 
 RESAMPLES = 2000
@@ -74,7 +75,7 @@ def write_bundle(
         "network": joined_network(recipe),
         "preprocess": recipe.preprocess,
         "decision": predictor.decision,
-        "input_gate": GateSettings(rule=RULE),
+        "input_gate": GateSettings(rule=_gate_rule(predictor, prepared)),
         "training": _training_record(recipe, run, prepared, fitted),
         "probe": GoldenProbe(logit=predictor.probe_logit),
         "export": export,
@@ -125,9 +126,18 @@ def _choose_decision_and_gate(
     content, record = export_checked(truth, decision, validation.pixels, path)
     export = write_export(folder, content, record)
     served = Predictor(OnnxBackend(content, path.read_bytes()), recipe.preprocess, decision, identity)
-    gate = fit_gate(served, prepared.train.pixels, validation.pixels, run.seed)
+    home = GateFilms(prepared.identity.id, prepared.train.pixels, validation.pixels)
+    gate = fit_gate(served, home, [reference.for_gate for reference in prepared.references], run.seed)
     save_gate(folder / GATE_FILE, gate)
+    normal = normal_films(prepared.references)
+    if normal is not None:
+        decision = widen_for_unfamiliar(decision, served.logits(normal))
     return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
+
+
+def _gate_rule(predictor: Predictor, prepared: Prepared) -> str:
+    views = predictor.gate.accepted if predictor.gate else ()
+    return gate_rule([reference.for_gate for reference in prepared.references], views)
 
 
 def _measure(
@@ -150,7 +160,7 @@ def _measure(
         rows = score_films(predictor, films)
     decision = predictor.decision
     figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, decision.uncertain_band)
-    also = {"validation": figures}
+    also = {"validation": figures, "elsewhere": measure_unseen(predictor, prepared.references)}
     if (members := run.recipe.members) > 1:
         head = fitted.model.layers[-1].get_weights()[0]
         also["members"] = members_alone(predictor, head, members, run.tuning, films)
@@ -186,6 +196,7 @@ def _training_record(recipe: Recipe, run: TrainingRun, prepared: Prepared, fitte
         "fingerprint": prepared.fingerprint,
         "counts": prepared.checks.counts,
         "films": {"train": len(prepared.train.films), "validation": len(prepared.validation.films)},
+        "references": [reference.record() for reference in prepared.references],
         "prevalence": float(positive),
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,

@@ -9,6 +9,8 @@ from cxr.types import Logits
 SENSITIVITY_FLOOR = 0.97
 UNCERTAIN_SHARE = 0.08
 REFERENCE_PREVALENCE = 0.5
+MOST_FALSE_ALARMS = 0.07
+"""Of the normal films of other hospitals, how many may be called PNEUMONIA once the band is widened for them."""
 
 HALF = DecisionSpec(
     temperature=1.0, threshold=0.5, rule="0.5 on the uncalibrated probability, the original's"
@@ -34,6 +36,35 @@ def fit_decision(y_true: np.ndarray, logits: Logits, films: str = "validation fi
         ),
         uncertain_band=_band(y_true, probabilities, threshold),
         reference_prevalence=REFERENCE_PREVALENCE,
+    )
+
+
+def widen_for_unfamiliar(decision: DecisionSpec, normal: Logits) -> DecisionSpec:
+    """The decision with a wider uncertain band for unfamiliar images.
+
+    The band stays symmetric about the threshold in log-odds: what shifts an unfamiliar film towards PNEUMONIA may shift
+    another one towards NORMAL, and nothing there says how far.
+
+    Args:
+        decision: As fitted on validation films.
+        normal: Logits (n,) of normal films of other hospitals, of patients that no figure is given on.
+    """
+    centre = logit(np.array([decision.threshold]))
+    inner = logit(np.array(decision.uncertain_band or (decision.threshold, decision.threshold)))
+    highest = np.quantile(logit(decision.probabilities(normal)), 1 - MOST_FALSE_ALARMS)
+    half_width = max(float(highest - centre[0]), float(np.abs(inner - centre).max()))
+    low, high = sigmoid(centre + np.array([-half_width, half_width]))
+    return decision.model_copy(
+        update={
+            "unfamiliar_band": (
+                min(float(low), float(sigmoid(inner)[0])),
+                max(float(high), float(sigmoid(inner)[1])),
+            ),
+            "unfamiliar_rule": (
+                "symmetric about the threshold in log-odds, wide enough that at most "
+                f"{MOST_FALSE_ALARMS:.0%} of {len(normal):,} normal films of other hospitals are called PNEUMONIA"
+            ),
+        }
     )
 
 

@@ -21,6 +21,9 @@ class TrainConfig:
     """Regular expression that finds the patient in a film's path: its group (?P<patient>...), or its first."""
     columns: str = ""
     """What a table calls our columns, such as file=path,label=Target."""
+    reference: UseAppendAction[tuple[str, ...]] = ()
+    """DATA of another hospital, used for the input gate and the band for unfamiliar images alone; repeat --reference
+    for several hospitals."""
     recipe: str = "default"
     """default, ensemble (three of them, joined), distilled (one of them, taught by --teacher), seed (the original's),
     quick (small), finetune, lite (EfficientNet-Lite0 from ImageNet), or a recipe.json."""

@@ -123,10 +123,12 @@ def _seen(predictor: Predictor, pixels: ModelPixels) -> _Seen:
 def _weights(counts: Iterable[int]) -> list[float]:
     """What one film of each hospital weighs: the home half of all, the references the other half by their films."""
     home, *others = counts
-    return [1 / home, *[1 / sum(others)] * len(others)]
+    return [1 / home, *(1 / sum(others) for _ in others)]
 
 
-def _accepted(view: str, fitted: Sequence[_Seen], held_out: Sequence[_Seen], weights: Sequence[float]) -> Border:
+def _accepted(
+    view: str, fitted: Sequence[_Seen], held_out: Sequence[_Seen], weights: Sequence[float]
+) -> Border:
     rows = np.concatenate([rows_of(view, films.pixels, films.outputs) for films in fitted])
     share = np.concatenate([np.full(len(f.pixels), w) for f, w in zip(fitted, weights, strict=True)])
     cloud = fit_cloud(rows, FREE_DIRECTIONS[view], share, scaled=view == "trunk")

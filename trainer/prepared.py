@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from cxr.data.films import DataChecks
 from cxr.data.loading import LoadedFilms
 from cxr.data.sources import DataIdentity, FilmSource
+from trainer.references import Reference
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The films of a run, apart. Test films are loaded for the checks and for the last figures only."""
+    """The films of a run, apart.
+
+    Test films are loaded for the checks and for the last figures only, references for the input gate.
+    """
 
     source: FilmSource
     train: LoadedFilms
@@ -19,6 +23,7 @@ class Prepared:
     split_rule: str
     fingerprint: str
     notes: tuple[str, ...]
+    references: tuple[Reference, ...] = ()
 
     @property
     def identity(self) -> DataIdentity:

@@ -30,6 +30,7 @@ from trainer.recipes import (
     Recipe,
     find_recipe,
 )
+from trainer.references import open_references
 from trainer.resume import begin, check_resumable, settings_of, state_folder
 from trainer.teacher import Teacher, open_teacher
 from trainer.training_run import TrainingRun
@@ -185,7 +186,8 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
         rule = split.RULE.format(folds=config.folds, fold=config.fold, seed=config.seed)
     require_both_classes(validation.films, "the validation part")
     fingerprint = sha256_of("".join(sorted(film.split + film.sha256 for film in loaded.films)).encode())
-    return Prepared(source, fit_on, validation, test, checks, rule, fingerprint, tuple(notes))
+    references = open_references(config.reference, recipe.preprocess)
+    return Prepared(source, fit_on, validation, test, checks, rule, fingerprint, tuple(notes), references)
 
 
 def _less(copies: int, unreadable: int) -> str:

@@ -80,7 +80,10 @@ def judge(decision: DecisionSpec, probability: float, assessment: Assessment) ->
     if scope == "refused":
         return Answer(scope=scope, warnings=warnings)
     return Answer(
-        decision=decision.decide(probability), probability=probability, scope=scope, warnings=warnings
+        decision=decision.decide(probability, familiar=scope == "familiar"),
+        probability=probability,
+        scope=scope,
+        warnings=warnings,
     )
 
 

@@ -19,6 +19,8 @@ class DecisionSpec(BaseModel):
     temperature, bias: P(PNEUMONIA) = sigmoid(logit / temperature + bias) (Guo et al. 2017; Platt 1999).
     threshold: PNEUMONIA at or above it. rule: in words, how it was chosen.
     uncertain_band: probabilities (low, high) around the threshold that are called UNCERTAIN: low <= p < high.
+    unfamiliar_band: the same for images that the input gate calls unfamiliar; not narrower than uncertain_band. None
+    where nothing is known of such images, which are then decided as all others. unfamiliar_rule: how it was chosen.
     reference_prevalence: the prevalence that the probability assumes.
     """
 
@@ -29,24 +31,33 @@ class DecisionSpec(BaseModel):
     threshold: float = Share
     rule: str
     uncertain_band: tuple[float, float] | None = None
+    unfamiliar_band: tuple[float, float] | None = None
+    unfamiliar_rule: str = ""
     reference_prevalence: float | None = Field(default=None, gt=0, lt=1)
 
     @model_validator(mode="after")
-    def _band_holds_threshold(self) -> "DecisionSpec":
-        if (
-            self.uncertain_band
-            and not 0 <= self.uncertain_band[0] <= self.threshold <= self.uncertain_band[1] <= 1
+    def _bands_hold_threshold(self) -> "DecisionSpec":
+        inner = self.uncertain_band or (self.threshold, self.threshold)
+        for name, held, band in (
+            ("uncertain_band", (self.threshold, self.threshold), self.uncertain_band),
+            ("unfamiliar_band", inner, self.unfamiliar_band),
         ):
-            raise ValueError(f"uncertain_band {self.uncertain_band} does not hold threshold {self.threshold}")
+            if band and not 0 <= band[0] <= held[0] <= held[1] <= band[1] <= 1:
+                raise ValueError(f"{name} {band} does not hold {held}")
         return self
 
     def probabilities(self, logits: Logits) -> Probabilities:
         """Calibrated P(PNEUMONIA), float64 in [0, 1], for logits (n,)."""
         return sigmoid(np.asarray(logits, np.float64) / self.temperature + self.bias)
 
-    def decide(self, probability: float) -> Decision:
-        """The decision in words for one calibrated probability."""
-        if self.uncertain_band and self.uncertain_band[0] <= probability < self.uncertain_band[1]:
+    def band(self, familiar: bool) -> tuple[float, float] | None:
+        """The uncertain band for an image that is familiar, or for one that is not."""
+        return self.uncertain_band if familiar or self.unfamiliar_band is None else self.unfamiliar_band
+
+    def decide(self, probability: float, familiar: bool = True) -> Decision:
+        """The decision in words for one calibrated probability of an image; familiar: by the input gate."""
+        band = self.band(familiar)
+        if band and band[0] <= probability < band[1]:
             return UNCERTAIN
         return PNEUMONIA if probability >= self.threshold else NORMAL
 

@@ -40,10 +40,10 @@ POSTURES: Final = ("upright", "rotated", "inverted", "part")
 BLANK_DEVIATION: Final = 4.0
 """Standard deviation, in 8-bit levels, below which an image shows nothing."""
 
-FARTHEST_POSTURE: Final = 6.0
+FARTHEST_POSTURE: Final = 3.0
 """Score in the view "trunk" up to which a refused image may be called a turned or an inverted film.
 
-Turned and inverted films of three hospitals lie below it (at 1 to 4), photographs mostly not.
+Turned and inverted films of three hospitals mostly lie below it, photographs and slices mostly above.
 """
 
 _FORMAT = 2
@@ -289,11 +289,7 @@ def _gate(arrays: Mapping[str, Rows]) -> InputGate:
     if arrays["format"][0] != _FORMAT:
         raise ValueError(f"format {arrays['format'][0]:g}")
     accepted, familiar = (
-        {
-            view: _border(arrays, f"{group}_{view}")
-            for view in VIEWS
-            if f"{group}_{view}_mean" in arrays
-        }
+        {view: _border(arrays, f"{group}_{view}") for view in VIEWS if f"{group}_{view}_mean" in arrays}
         for group in ("accepted", "familiar")
     )
     if not accepted or not familiar:
