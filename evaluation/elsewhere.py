@@ -1,6 +1,7 @@
 """A model on films of another hospital: how many it reads, and what it says of those."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,52 +10,82 @@ from sklearn.metrics import roc_auc_score
 from cxr.data.loading import LoadedFilms
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
-from cxr.types import PNEUMONIA
+from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN
 from evaluation.predictions import labels_and_probabilities, score_films
-from evaluation.resampling import group_weights
+from evaluation.resampling import group_weights, resampled_figures
 
 RESAMPLES = 2000
 
 
-def elsewhere(predictor: Predictor, films: LoadedFilms, seed: int = 0) -> dict[str, Any]:
+def elsewhere(
+    predictor: Predictor, films: LoadedFilms, matched: LoadedFilms | None = None, seed: int = 0
+) -> dict[str, Any]:
     """Figures on films of one hospital, each as {"value", "ci95"} with a bootstrap over patients.
 
-    `read`: share that the input gate does not refuse. `familiar`: share of the read that are like the films on which
-    the model was measured. `not_called_pneumonia`: share of the read normal films that are called NORMAL or UNCERTAIN.
-    `uncertain`: share of the read. `roc_auc`: over all films, refused ones too; None with one class.
+    Args:
+        predictor: The model.
+        films: Of patients that no part of the model was fitted to.
+        matched: Films in pairs of a normal and a pneumonia film that exposure and view cannot tell apart.
+        seed: Of the bootstrap.
+
+    Returns:
+        `read`: share that the input gate does not refuse. `familiar`: share of the read that are like the films on
+        which the model was measured. `not_called_pneumonia`: share of the read normal films that are called NORMAL or
+        UNCERTAIN; `called_normal`: called NORMAL. `uncertain`: share of the read. `roc_auc`: over all films, refused
+        ones too; None with one class. `refused_for`: films by reason. `pairs`: `n` and `roc_auc` of the matched films.
     """
-    if not films.films:
-        return {"n": 0}
-    rows = score_films(predictor, films)
+    found: dict[str, Any] = {"n": 0}
+    if films.films:
+        found = _figures(score_films(predictor, films), seed)
+    if matched is not None and matched.films:
+        found["pairs"] = {
+            "n": len(matched.films),
+            "roc_auc": roc_auc(score_films(predictor, matched), seed),
+        }
+    return found
+
+
+def roc_auc(rows: Sequence[ScoredFilm], seed: int = 0) -> dict[str, Any] | None:
+    """The area under the ROC curve as {"value", "ci95"}; None where one class is missing."""
+    y_true, y_prob = labels_and_probabilities(rows)
+    if not 0 < y_true.mean() < 1:
+        return None
+    groups = [row.patient for row in rows]
+    spread = resampled_figures(y_true, y_prob, groups, 0.5, RESAMPLES, seed)["roc_auc"]
+    return {
+        "value": float(roc_auc_score(y_true, y_prob)),
+        "ci95": np.percentile(spread[~np.isnan(spread)], (2.5, 97.5)).tolist(),
+    }
+
+
+def _figures(rows: Sequence[ScoredFilm], seed: int) -> dict[str, Any]:
     read = np.array([not row.answer.refused for row in rows])
-    normal = np.array([not row.is_pneumonia for row in rows])
+    normal = np.array([row.answer.truth == NORMAL for row in rows])
     familiar = np.array([row.answer.scope == "familiar" for row in rows])
-    called = np.array([row.answer.decision == PNEUMONIA for row in rows])
-    uncertain = np.array([row.answer.decision == "UNCERTAIN" for row in rows])
+    decisions = np.array([row.answer.decision or "" for row in rows])
     groups = [row.patient for row in rows]
 
     def share(of: np.ndarray, among: np.ndarray) -> dict[str, Any]:
         return _share(of & among, among, groups, seed)
 
-    y_true, y_prob = labels_and_probabilities(rows)
-    both = 0 < y_true.mean() < 1
     return {
         "n": len(rows),
         "n_normal": int(normal.sum()),
         "read": share(read, np.ones(len(rows), bool)),
         "familiar": share(familiar, read),
-        "not_called_pneumonia": share(~called, read & normal),
-        "uncertain": share(uncertain, read),
-        "roc_auc": float(roc_auc_score(y_true, y_prob)) if both else None,
+        "not_called_pneumonia": share(decisions != PNEUMONIA, read & normal),
+        "called_normal": share(decisions == NORMAL, read & normal),
+        "uncertain": share(decisions == UNCERTAIN, read),
+        "roc_auc": roc_auc(rows, seed),
         "refused_for": _reasons(rows),
     }
 
 
-def _reasons(rows: list[ScoredFilm]) -> dict[str, int]:
+def _reasons(rows: Sequence[ScoredFilm]) -> dict[str, int]:
     return dict(Counter(code for row in rows if row.answer.refused for code in row.answer.warnings))
 
 
-def _share(of: np.ndarray, among: np.ndarray, groups: list[str], seed: int) -> dict[str, Any]:
+def _share(of: np.ndarray, among: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, Any]:
     if not among.any():
         return {"value": None, "ci95": None}
     shares = []

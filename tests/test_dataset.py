@@ -140,7 +140,7 @@ def test_the_manifest_round_trips_through_csv(tmp_path: Path) -> None:
     films = [
         describe("train/PNEUMONIA/person1_bacteria_2.jpeg", "train", "PNEUMONIA"),
         film('val/NORMAL/with, comma "quotes" and ñ.png', "study5", "f" * 64, "val"),
-        replace(film("a.dcm", "7", "e" * 64), source="rsna", age="31", sex="F", view="PA"),
+        replace(film("a.dcm", "7", "e" * 64), source="rsna", age="31", sex="F", view="PA", pair="3"),
         replace(
             film("b.dcm", "8", "d" * 64, label="PNEUMONIA"),
             boxes=(Box(264, 152.5, 213, 379), Box(562, 152, 256, 453)),

@@ -1,5 +1,6 @@
 """The input gate: films like those of training pass, and what is none is refused with the reason."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -174,6 +175,16 @@ def test_films_of_another_hospital_are_accepted_but_unfamiliar(gate_of_two):
     assert np.mean([word.code == "" for word in home]) >= 0.9
     assert np.mean([word.accepted for word in elsewhere]) >= 0.95
     assert np.mean([word.code == "unlike_training" for word in elsewhere]) >= 0.9
+
+
+def test_another_hospital_within_the_spread_of_home_is_unfamiliar(gate_of_two):
+    # Distance alone takes films from the edge of the other hospital's exposure for films of home.
+    film = phantoms(range(600, 640))
+    between = (255 * (film / 255) ** 1.4).astype(np.uint8)
+    by_distance = judge_all(replace(gate_of_two, origin=None), between)
+    both = judge_all(gate_of_two, between)
+    assert [word.accepted for word in by_distance] == [word.accepted for word in both]
+    assert np.mean([word.code == "" for word in both]) < np.mean([word.code == "" for word in by_distance])
 
 
 def test_posture_is_told_by_the_trunk(gate_of_two):

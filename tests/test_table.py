@@ -33,13 +33,13 @@ def test_every_column(tmp_path: Path) -> None:
     films(tmp_path)
     data = table(
         tmp_path,
-        "file,label,patient,split,subtype,source,age,sex,view,other\n"
-        "a.png,Normal,p1,train,,siteA,31,F,PA,x\n"
-        "sub/c.png,1,p2,Testing,Virus,siteB,-1,M,AP,y\n",
+        "file,label,patient,split,subtype,source,age,sex,view,pair,other\n"
+        "a.png,Normal,p1,train,,siteA,31,F,PA,12,x\n"
+        "sub/c.png,1,p2,Testing,Virus,siteB,-1,M,AP,,y\n",
     )
     first, second = open_data(data).films
     assert (first.split, first.label, first.patient, first.source) == ("train", "NORMAL", "p1", "siteA")
-    assert (first.age, first.sex, first.view) == ("31", "F", "PA")
+    assert (first.age, first.sex, first.view, first.pair) == ("31", "F", "PA", "12")
     assert (second.split, second.label, second.subtype, second.age) == ("test", "PNEUMONIA", "viral", "")
     assert open_data(data).read(second) == CONTENT + b"sub/c.png"
 

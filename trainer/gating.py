@@ -7,7 +7,7 @@ cropped copies of the same films teach what is not upright.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,17 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from cxr.model.backend import Outputs
-from cxr.model.input_gate import OF_PIXELS, POSTURES, Border, Cloud, InputGate, Posture, Rows, rows_of
+from cxr.model.input_gate import (
+    OF_PIXELS,
+    POSTURES,
+    Border,
+    Cloud,
+    InputGate,
+    Origin,
+    Posture,
+    Rows,
+    rows_of,
+)
 from cxr.model.predictor import Predictor
 from cxr.types import ModelPixels
 from trainer.perturb import perturb
@@ -25,8 +35,12 @@ FREE_DIRECTIONS = {"layout": 60, "edges": 40, "trunk": 64, "features": 60}
 QUANTILE, SLACK = 0.995, {"layout": 1.25, "edges": 1.25, "trunk": 1.25, "features": 1.5}
 """A limit is the largest over the hospitals of the distance that this share of a hospital's held-out films stays
 below, times the slack of its view."""
-POSTURE_FILMS = 1000
+MOST_FITTED = 2000
+"""Of one hospital's films, how many the gate is fitted to at most: enough for 64 directions, and soon seen."""
+POSTURE_FILMS = 600
 """How many films, half of them from the references where there are any, are turned, inverted and cropped."""
+ORIGIN_C = 0.01
+"""Inverse strength of the penalty of what tells home from other hospitals; from 1e-4 to 0.1 it hardly matters."""
 _ANOTHER_POSITION = Augmentation(rotation=7, zoom=0.1, stretch=0.1, shift=0.04, gamma=0.35)
 """What may differ between two takes of one child: the gate has to let it pass."""
 
@@ -55,10 +69,14 @@ def gate_rule(references: Sequence[GateFilms], views: Iterable[str]) -> str:
     """In words, for bundle.json, how the limits of a gate with these views were set."""
     elsewhere = "".join(f", {films.source} ({len(films.fitted):,} films)" for films in references)
     slacks = ", ".join(f"{SLACK[view]} for {view}" for view in views)
+    origin = (
+        f", and to a logistic regression at least as much like them as {QUANTILE:.1%} of the validation films and "
+        "more like them than like the other hospitals"
+    )
     return (
         f"accepted: within the largest distance that {QUANTILE:.1%} of a hospital's held-out films stay below, times "
         f"{slacks}; hospitals: the training data{elsewhere}. Familiar: within the distance from the training films "
-        f"alone that {QUANTILE:.1%} of the validation films stay below"
+        f"alone that {QUANTILE:.1%} of the validation films stay below{origin if references else ''}"
     )
 
 
@@ -77,7 +95,7 @@ def fit_gate(
         A gate whose clouds are fitted to the fitted films and a repositioned copy of each; every hospital weighs as
         much as all others do where there are references.
     """
-    hospitals = [home, *references]
+    hospitals = [_at_most(films, MOST_FITTED, seed) for films in (home, *references)]
     fitted = [_seen(predictor, _with_copies(films.fitted, seed)) for films in hospitals]
     held_out = [_seen(predictor, films.held_out) for films in hospitals]
     network_view = "features" if fitted[0].outputs.trunk is None else "trunk"
@@ -87,7 +105,8 @@ def fit_gate(
     familiar_views = [network_view] if references else list(accepted)
     familiar = {view: _familiar(view, fitted[0], held_out[0]) for view in familiar_views}
     posture = _posture(predictor, hospitals, fitted, seed) if network_view == "trunk" else None
-    return InputGate(accepted, familiar, posture)
+    origin = _origin(network_view, fitted, held_out[0]) if references else None
+    return InputGate(accepted, familiar, posture, origin)
 
 
 def fit_cloud(rows: Rows, directions: int, weights: Rows | None = None, scaled: bool = False) -> Cloud:
@@ -110,6 +129,11 @@ def fit_cloud(rows: Rows, directions: int, weights: Rows | None = None, scaled: 
     # A direction in which no training film varies must not make every other film infinitely far.
     floor = max(rest, 1e-6 * float(variances.sum()), 1e-12)
     return Cloud(mean, axes[:kept], np.maximum(variances[:kept], floor), floor, scale)
+
+
+def _at_most(films: GateFilms, most: int, seed: int) -> GateFilms:
+    chosen = np.random.default_rng(seed).permutation(len(films.fitted))[:most]
+    return replace(films, fitted=films.fitted[chosen])
 
 
 def _with_copies(films: ModelPixels, seed: int) -> ModelPixels:
@@ -143,6 +167,23 @@ def _familiar(view: str, fitted: _Seen, held_out: _Seen) -> Border:
 
 def _usual(cloud: Cloud, view: str, films: _Seen) -> float:
     return float(np.quantile(cloud.distance(rows_of(view, films.pixels, films.outputs)), QUANTILE))
+
+
+def _origin(view: str, fitted: Sequence[_Seen], held_out: _Seen) -> Origin:
+    """Home, the first of `fitted`, against all others. held_out: films of home, which settle the limit.
+
+    A distance alone calls a fifth of the adults' films of two other hospitals familiar: they lie within the spread of
+    the films of home, in a part of it where those are rare.
+    """
+    joined = np.concatenate([rows_of(view, films.pixels, films.outputs) for films in fitted])
+    home = np.arange(len(joined)) < len(fitted[0].pixels)
+    mean, scale = joined.mean(axis=0), joined.std(axis=0) + 1e-6
+    model = LogisticRegression(C=ORIGIN_C, max_iter=500, class_weight="balanced")
+    model.fit((joined - mean) / scale, home)
+    weights = model.coef_[0] / scale
+    bias = float(model.intercept_[0] - weights @ mean)
+    known = rows_of(view, held_out.pixels, held_out.outputs) @ weights + bias
+    return Origin(view, weights, bias - max(0.0, float(np.quantile(known, 1 - QUANTILE))))
 
 
 def _posture(

@@ -33,6 +33,7 @@ class Film:
     path: inside the data set, with "/"; patient: the group that must not stand on both sides of a split;
     subtype: "bacterial", "viral", or "" where nothing says; sha256: of the file's bytes; source: the name of the
     DATA that it came from. Where a table tells: age in years, sex and view, as text, "" where unknown.
+    pair: a normal and a pneumonia film of one pair are alike in what must not decide, such as exposure and view.
     boxes: where opacities were drawn; size: (width, height) of the original in pixels, once it has been read.
     """
 
@@ -46,6 +47,7 @@ class Film:
     age: str = ""
     sex: str = ""
     view: str = ""
+    pair: str = ""
     boxes: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
 
@@ -161,7 +163,8 @@ def require_both_classes(films: Iterable[Film], where: str) -> None:
 # --- The manifest
 
 _COLUMNS = ("path", "sha256", "patient", "label", "subtype", "source", "split")
-_OPTIONAL = ("age", "sex", "view", "boxes", "width", "height")
+_TOLD = ("age", "sex", "view", "pair")
+_OPTIONAL = (*_TOLD, "boxes", "width", "height")
 _OLDEST = frozenset(_COLUMNS) - {"source"}
 """What every manifest has; bundles up to 0.3 have no more."""
 
@@ -189,7 +192,7 @@ def read_manifest(path: Path) -> list[Film]:
 
 
 def _as_row(film: Film) -> dict[str, str]:
-    row = {name: getattr(film, name) for name in (*_COLUMNS, "age", "sex", "view")}
+    row = {name: getattr(film, name) for name in (*_COLUMNS, *_TOLD)}
     if film.boxes:
         row["boxes"] = ";".join(" ".join(f"{edge:.10g}" for edge in box) for box in film.boxes)
     width, height = film.size if film.boxes and film.size else ("", "")
@@ -199,7 +202,7 @@ def _as_row(film: Film) -> dict[str, str]:
 def _as_film(row: dict[str, str]) -> Film:
     if None in row or None in row.values():  # how csv.DictReader tells of too many cells, and of too few
         raise ValueError("another number of cells")
-    told = {name: row[name] for name in (*_COLUMNS, "age", "sex", "view") if name in row}
+    told = {name: row[name] for name in (*_COLUMNS, *_TOLD) if name in row}
     boxes = tuple(Box(*map(float, box.split())) for box in row.get("boxes", "").split(";") if box)
     size = (int(row["width"]), int(row["height"])) if row.get("width") else None
     return Film(**told, boxes=boxes, size=size)

@@ -197,6 +197,7 @@ def _film(one: _Understood, path: str, reading: Reading) -> Film:
         age="" if cells.get("age", "") == "-1" else cells.get("age", ""),
         sex=cells.get("sex", ""),
         view=cells.get("view", ""),
+        pair=cells.get("pair", ""),
     )
 
 

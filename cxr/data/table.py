@@ -2,7 +2,7 @@
 
     file     the radiograph, relative to the table                                           needed
     label    NORMAL or PNEUMONIA, or another common word for them; bacteria and virus        needed
-    patient, split, subtype, source, age, sex, view                                          where there are
+    patient, split, subtype, source, age, sex, view, pair                                          where there are
 
 UTF-8 with or without a mark, UTF-16, or Windows-1252; "," or ";" or a tab between cells, whichever the first line
 holds most; Excel's line "sep=;" is known.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from cxr.data.base import Reading
 from cxr.errors import DataError, UsageError
 
-COLUMNS = ("file", "label", "patient", "split", "subtype", "source", "age", "sex", "view")
+COLUMNS = ("file", "label", "patient", "split", "subtype", "source", "age", "sex", "view", "pair")
 _NEEDED = COLUMNS[:2]
 SUFFIXES = (".csv", ".tsv")
 MOST_BYTES = 256 * 2**20

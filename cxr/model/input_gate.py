@@ -121,6 +121,25 @@ class Posture:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Tells films like those of training from films of other hospitals, by a logistic regression in one view.
+
+    Attributes:
+        view: One of VIEWS.
+        weights: (d,) of the raw numbers of the view.
+        bias: Holds the limit too.
+    """
+
+    view: str
+    weights: Rows
+    bias: float
+
+    def at_home(self, rows: Rows) -> NDArray[np.bool_]:
+        """(n,): whether rows (n, d) are like those of training rather than like those of another hospital."""
+        return rows @ self.weights + self.bias >= 0
+
+
+@dataclass(frozen=True, eq=False)
 class InputGate:
     """What is accepted and what is familiar, both as one border a view; an image must be inside of all.
 
@@ -128,11 +147,13 @@ class InputGate:
         accepted: Frontal chest radiographs of all hospitals that the gate was fitted to, by view.
         familiar: Those of the kind on which the model's figures were measured, by view.
         posture: Finds films that are not upright or are inverted; None in gates of bundles up to 0.3.0.
+        origin: Must call a familiar film at home, too; None where the gate knows one hospital only.
     """
 
     accepted: Mapping[str, Border]
     familiar: Mapping[str, Border]
     posture: Posture | None = None
+    origin: Origin | None = None
 
     def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
         """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs.
@@ -142,7 +163,7 @@ class InputGate:
         """
         rows = {view: rows_of(view, pixels, outputs) for view in self._views()}
         scores = {view: border.scores(rows[view]) for view, border in self.accepted.items()}
-        familiar = np.all([border.scores(rows[view]) <= 1 for view, border in self.familiar.items()], axis=0)
+        familiar = self._familiar(rows)
         postures = self._postures(rows, len(pixels))
         return [
             self._word(film, {view: float(values[at]) for view, values in scores.items()}, posture, known)
@@ -150,8 +171,16 @@ class InputGate:
         ]
 
     def _views(self) -> list[str]:
-        used = {*self.accepted, *self.familiar, *(["trunk"] if self.posture else [])}
+        used = {*self.accepted, *self.familiar}
+        used |= {"trunk"} if self.posture else set()
+        used |= {self.origin.view} if self.origin else set()
         return [view for view in VIEWS if view in used]
+
+    def _familiar(self, rows: Mapping[str, Rows]) -> NDArray[np.bool_]:
+        inside = [border.scores(rows[view]) <= 1 for view, border in self.familiar.items()]
+        if self.origin is not None:
+            inside.append(self.origin.at_home(rows[self.origin.view]))
+        return np.asarray(np.all(inside, axis=0))
 
     def _postures(self, rows: Mapping[str, Rows], films: int) -> list[str]:
         """Of each film the most probable of POSTURES, "" where the gate cannot tell."""
@@ -258,6 +287,9 @@ def save_gate(path: Path, gate: InputGate) -> None:
             "posture_weights": gate.posture.weights.astype(np.float32),
             "posture_bias": gate.posture.bias.astype(np.float32),
         }
+    if gate.origin is not None:
+        arrays[f"origin_{gate.origin.view}_weights"] = gate.origin.weights.astype(np.float32)
+        arrays["origin_bias"] = np.array([gate.origin.bias])
     np.savez(path, allow_pickle=False, **arrays)
 
 
@@ -267,7 +299,7 @@ def load_gate(path: Path) -> InputGate:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as saved:
             arrays = {name: saved[name].astype(np.float64) for name in saved.files}
         return _gate(arrays) if "format" in arrays else _first_gate(arrays)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, IndexError, StopIteration, EOFError, BadZipFile) as error:
         raise BundleError(
             f"{path.name} does not hold an input gate that this version can read ({error}). "
             "Fetch the bundle again, or update the project."
@@ -297,7 +329,14 @@ def _gate(arrays: Mapping[str, Rows]) -> InputGate:
     posture = None
     if "posture_weights" in arrays:
         posture = Posture(arrays["posture_weights"], arrays["posture_bias"])
-    return InputGate(accepted, familiar, posture)
+    return InputGate(accepted, familiar, posture, _origin(arrays))
+
+
+def _origin(arrays: Mapping[str, Rows]) -> Origin | None:
+    if "origin_bias" not in arrays:
+        return None
+    view = next(view for view in OF_NETWORK if f"origin_{view}_weights" in arrays)
+    return Origin(view, arrays[f"origin_{view}_weights"], float(arrays["origin_bias"][0]))
 
 
 def _border(arrays: Mapping[str, Rows], name: str) -> Border:
