@@ -55,6 +55,11 @@ def test_kaggles_own_archive() -> None:
         ("Train", "dev", "TESTING"),
         ("Training_Set", "Validation Set", "test-set"),
         ("entrenamiento", "Validación", "prueba"),
+        ("train_images", "val_images", "test_images"),
+        ("TrainData", "ValidateData", "TestData"),
+        ("01_train", "02_val", "03_test"),
+        ("trainset", "development", "eval"),
+        ("X-Ray Train", "X-Ray Valid", "X-Ray Hold-out"),
     ],
 )
 def test_splits_have_common_names(train: str, val: str, test: str) -> None:
@@ -76,6 +81,10 @@ LABELS = ("NORMAL", "PNEUMONIA")
         ("No Pneumonia", "Pneumonia"),
         ("no", "yes"),
         ("sano", "Neumonía"),
+        ("0_normal", "1_pneumonia"),
+        ("NoFinding", "PneumoniaCases"),
+        ("normal images", "Pneumonia (X-rays)"),
+        ("class_0", "class_1"),
     ],
 )
 def test_classes_have_common_names(normal: str, pneumonia: str) -> None:
@@ -203,6 +212,19 @@ def test_what_is_left_out_is_counted_by_its_place() -> None:
         "beside the folders of splits (PNEUMONIA)": 1,
         "hidden": 1,
         ".pdf": 1,
+    }
+
+
+def test_masks_beside_the_films_of_a_class_are_no_films() -> None:
+    """As in the COVID-19 Radiography Database, where each class has a folder images and a folder masks."""
+    paths = [f"{name}/{part}/a.png" for name in ("Normal", "Viral Pneumonia") for part in ("images", "masks")]
+    films, passed_over = find_films([*paths, "COVID/images/a.png", "COVID/masks/a.png"])
+    assert [film.path for film in films] == ["Normal/images/a.png", "Viral Pneumonia/images/a.png"]
+    assert passed_over == {
+        "masks, not films (Normal/masks)": 1,
+        "masks, not films (Viral Pneumonia/masks)": 1,
+        "masks, not films (COVID/masks)": 1,
+        "in no class folder (COVID/images)": 1,
     }
 
 

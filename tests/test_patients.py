@@ -33,7 +33,17 @@ from cxr.errors import UsageError
         ("patient7/a.png", "patient7", ""),
         ("Paciente 12/a.png", "patient12", ""),
         ("patient-003_lateral.png", "patient3", ""),
+        ("pat_0007_2.png", "patient7", ""),
+        ("PID 31/a.png", "patient31", ""),
+        ("JPCLN012.png", "jsrtjpcln012", ""),
+        # A second copy is of the same patient
+        ("person12_virus_3 (1).jpeg", "person12", "viral"),
+        ("BACTERIA-198200-0002 (2).jpeg", "patient198200", "bacterial"),
+        ("VIRUS-5051946-0002 - Copy.jpeg", "patient5051946", "viral"),
+        ("00000013_005 - copia (3).png", "nih00000013", ""),
         # Other forms name nobody
+        ("pattern3.png", "", ""),
+        ("ptx12.png", "", ""),
         ("film.jpeg", "", ""),
         ("person1.jpeg", "", ""),
         ("xperson1_virus_2.jpeg", "", ""),

@@ -3,7 +3,7 @@
 The layout is that of Kaggle's "Chest X-Ray Images (Pneumonia)": train, val and test, each with NORMAL and PNEUMONIA;
 or bare, with these two alone (one split, "all"). Its words may be other common ones (`cxr.data.words`), in any case;
 folders below a class folder belong to the class; BACTERIA and VIRUS are PNEUMONIA with a subtype. Nothing is left
-out in silence: what is no film of the layout is counted by kind.
+out in silence: what is no film of the layout, masks among it, is counted by kind.
 """
 
 from collections import defaultdict
@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from cxr.data.films import Film, describe
 from cxr.data.names import PassedOver, is_clutter, is_film, is_hidden_film, kind_of_other, may_be_film
 from cxr.data.patients import Naming, patient_by_name
-from cxr.data.words import BARE_SPLIT, class_of_folder, split_of, subtype_of, weak_class_of_folder
+from cxr.data.words import (
+    BARE_SPLIT,
+    class_of_folder,
+    is_mask_folder,
+    split_of,
+    subtype_of,
+    weak_class_of_folder,
+)
 from cxr.errors import DataError
 from cxr.types import CLASSES
 
@@ -83,8 +90,12 @@ def _by_folder(paths: Iterable[str], passed_over: PassedOver) -> dict[Folder, li
 
 
 def _places(folders: dict[Folder, list[str]]) -> dict[Folder, _Place]:
-    """The place of each folder that lies in a class folder, and holds what may be a film."""
-    occupied = [folder for folder, files in folders.items() if any(map(may_be_film, files))]
+    """The place of each folder that lies in a class folder, and holds what may be a film and no mask."""
+    occupied = [
+        folder
+        for folder, files in folders.items()
+        if not any(map(is_mask_folder, folder)) and any(map(may_be_film, files))
+    ]
     classes = _class_folders(occupied)
     places: dict[Folder, _Place] = {}
     for folder in occupied:
@@ -157,6 +168,8 @@ def _why_left_out(
     folders: dict[Folder, list[str]],
 ) -> str:
     name = "/".join(folder) or "the top folder"
+    if any(map(is_mask_folder, folder)):
+        return f"masks, not films ({name})"
     if place is None:
         return f"in no class folder ({name})"
     if place.root == root:

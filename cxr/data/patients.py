@@ -35,6 +35,7 @@ def _number(text: str) -> str:
     return str(int(text)) if text.isdecimal() else text.lower()
 
 
+_WORDS = "(patient|paciente|subject|pat|pid|pt|subj)"
 _FILE_SCHEMES = (
     # Kaggle's "Chest X-Ray Images (Pneumonia)": person<patient>_<pathogen>_<n>, and IM-<study>-<n> for normal films
     _scheme(r"person(?P<patient>\d+)_(bacteria|virus)_\d+", "person"),
@@ -43,6 +44,8 @@ _FILE_SCHEMES = (
     _scheme(r"(NORMAL|BACTERIA|VIRUS|PNEUMONIA)-(?P<patient>\d+)-\d+$", "patient"),
     # NIH ChestX-ray14: <patient, eight digits>_<follow-up>
     _Scheme(re.compile(r"(\d{8})_\d{3}$"), lambda match: f"nih{match[1]}"),
+    # JSRT (Shiraishi et al. 2000): one film a patient, with a nodule or without
+    _scheme(r"(?P<patient>JPC[LN]N\d{3})$", "jsrt"),
     # Shenzhen and Montgomery County sets (Jaeger et al. 2014), one film a patient: <set>_<patient>_<0 or 1>
     _scheme(r"(CHN|MCU)CXR_(?P<patient>\d+)_[01]$", "tb"),
     # Open-i, Indiana University: CXR<patient>_<study>_IM-<n>-<image>, on Kaggle without CXR
@@ -52,15 +55,18 @@ _FILE_SCHEMES = (
     # BIDS (BIMCV and others): sub-<patient>_...
     _scheme(r"sub-(?P<patient>[a-z0-9]+)(_|$)", "sub-"),
     # Said in words
-    _scheme(r"(patient|paciente|subject)[ _-]*(?P<patient>\d+)", "patient"),
+    _scheme(rf"{_WORDS}[ _-]*(?P<patient>\d+)", "patient"),
 )
 _FOLDER_SCHEMES = (
     # CheXpert: patient<n>/study<n>/view<n>_frontal; and folders of a hospital's own, one a patient
     _scheme(r"(patient|paciente|subject)[ _-]*(?P<patient>\w+)$", "patient"),
+    _scheme(rf"{_WORDS}[ _-]*(?P<patient>\d+)$", "patient"),
     _scheme(r"sub-(?P<patient>[a-z0-9]+)$", "sub-"),
     # MIMIC-CXR: p10/p10000032/s50414267/<image>
     _scheme(r"p(?P<patient>\d{8})$", "p"),
 )
+_COPY = re.compile(r"([ _-]*(copy|copia|\(\d+\)))+$", re.IGNORECASE)
+"""What systems add to the name of a second copy: " (1)", " - Copy"."""
 _PATHOGENS = re.compile(r"person\d+_(bacteria|virus)_\d+|(BACTERIA|VIRUS)-\d+-\d+$", re.IGNORECASE)
 
 
@@ -73,12 +79,18 @@ class Naming(Protocol):
 def patient_by_name(path: str) -> str:
     """The patient by a known scheme of names, of the file first and then of its folders; "" by none."""
     *folders, name = path.split("/")
-    stem = name.rpartition(".")[0] or name
+    stem = _stem(name)
     for schemes, words in ((_FILE_SCHEMES, [stem]), (_FOLDER_SCHEMES, folders[::-1])):
         for word in words:
             if found := _first(schemes, word):
                 return found
     return ""
+
+
+def _stem(name: str) -> str:
+    """A file's name without its suffix and without the mark of a copy."""
+    stem = name.rpartition(".")[0] or name
+    return _COPY.sub("", stem) or stem
 
 
 def _first(schemes: Sequence[_Scheme], word: str) -> str:
@@ -90,8 +102,7 @@ def _first(schemes: Sequence[_Scheme], word: str) -> str:
 
 def subtype_by_name(path: str) -> str:
     """bacterial or viral where the file's name says so, else ""."""
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    match = _PATHOGENS.match(stem)
+    match = _PATHOGENS.match(_stem(path.rpartition("/")[2]))
     return (subtype_of(match[1] or match[2]) or "") if match else ""
 
 
