@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: the port is right, its evidence map is what decides, a frozen trunk stays, files are only read."""
+"""EfficientNet-Lite: the port is right, its evidence map is what decides, frozen stages stay, files are only read."""
 
 import pickle
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 from cxr.errors import TrainingError, UsageError
 from cxr.imaging.preprocess import to_input_batch
 from cxr.model.bundle import NetworkSpec
-from cxr.model.efficientnet_lite import TRUNK_READ, freeze_trunk, stages
+from cxr.model.efficientnet_lite import EVIDENCE, TRUNK_READ, stages
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.networks import build_network
 from tests.test_fit import TINY, run_of, striped_films
@@ -20,7 +20,7 @@ from trainer import imagenet_lite
 from trainer.config import TrainConfig
 from trainer.fit import fit
 from trainer.imagenet_lite import set_imagenet_weights, weights_file
-from trainer.recipes import IMAGENET, Recipe
+from trainer.recipes import IMAGENET, Planting, Recipe
 from trainer.run import resolve_recipe
 from trainer.torch_weights import read_tensors
 
@@ -62,12 +62,27 @@ def pointing() -> KerasBackend:
     return KerasBackend(model)
 
 
+CONTEXT = np.random.default_rng(8).normal(0, 0.05, (1280, 1))
+
+
+@pytest.fixture(scope="module")
+def joint() -> KerasBackend:
+    keras.utils.set_random_seed(3)
+    model = build_network("efficientnet_lite0", {"width": 16, "head": "joint"}, SIZE)
+    set_imagenet_weights(model, 0)
+    model.get_layer("probability").set_weights([np.array([[1.7]]), np.array([-0.4])])
+    model.get_layer("local").set_weights([np.full((1, 1, 16, 1), 0.8), np.array([0.3])])
+    model.get_layer("context").set_weights([CONTEXT, np.array([0.2])])
+    return KerasBackend(model)
+
+
 def batch() -> np.ndarray:
     return to_input_batch(np.random.default_rng(5).integers(0, 256, (3, SIZE, SIZE), np.uint8))
 
 
-def test_logit_is_the_mean_of_the_map_weighted_towards_its_high_places(pointing):
-    found, maps = pointing.evidence(batch())
+@pytest.mark.parametrize("head", ["pointing", "joint"])
+def test_logit_is_the_mean_of_the_map_weighted_towards_its_high_places(head, request):
+    found, maps = request.getfixturevalue(head).evidence(batch())
     places = maps.reshape(len(maps), -1).astype(np.float64)
     assert maps.shape[1:] == (SIZE // 16, SIZE // 16) and np.ptp(places, axis=1).min() > 1e-3
     inner = (places + 0.4) / 1.7  # as the network sees it, before its last layer's scale
@@ -81,7 +96,20 @@ def test_features_give_the_logit_by_one_linear_layer(pointing):
     np.testing.assert_allclose(1.7 * inner - 0.4, found.logits, atol=1e-4)
 
 
-def test_trunk_holds_mean_and_deviation_of_the_frozen_stages(pointing):
+def test_features_of_a_joint_head_give_the_logit_by_one_linear_layer(joint):
+    found = joint.outputs(batch())
+    inner = found.features @ np.concatenate([np.full(16, 0.8), CONTEXT[:, 0]]) + 0.3 + 0.2
+    np.testing.assert_allclose(1.7 * inner - 0.4, found.logits, atol=1e-4)
+
+
+def test_the_whole_film_adds_the_same_to_every_place_of_a_joint_map(joint):
+    local, film, sum_ = (joint.model.get_layer(name).output for name in ("local", "context", EVIDENCE))
+    places, whole, both = keras.Model(joint.model.inputs[0], [local, film, sum_])(batch(), training=False)
+    assert np.ptp(np.asarray(whole)) > 1e-3
+    np.testing.assert_allclose(np.asarray(both), np.asarray(places) + np.asarray(whole), atol=1e-5)
+
+
+def test_trunk_holds_mean_and_deviation_of_the_middle_stages(pointing):
     found = pointing.outputs(batch())
     layers = [f"stage{n}_block{stages(0)[n - 1].repeats}_add" for n in TRUNK_READ]
     ends = keras.Model(pointing.model.inputs[0], [pointing.model.get_layer(name).output for name in layers])
@@ -95,34 +123,39 @@ def test_other_networks_have_no_trunk():
     assert KerasBackend(model).outputs(batch()).trunk is None
 
 
-def test_a_frozen_trunk_keeps_weights_and_statistics_and_the_rest_learns(tmp_path):
+@pytest.mark.parametrize("norms", [False, True])
+def test_frozen_stages_keep_weights_and_statistics_and_the_rest_learns(tmp_path, norms):
     changes = {
         "network": NetworkSpec(name="efficientnet_lite0", params={"width": 16}),
         "initial_weights": IMAGENET,
-        "frozen_trunk": True,
+        "frozen_stages": 5,
+        "frozen_norms": norms,
         "epochs": 1,
     }
     films = striped_films(32, seed=1)
     trained = fit(run_of(TINY.model_copy(update=changes), (films, films), tmp_path)).model
     fresh = build_network("efficientnet_lite0", {"width": 16}, TINY.preprocess.size)
     set_imagenet_weights(fresh, 0)
-    freeze_trunk(fresh)
-    for layer in fresh.layers:
+    for layer in (layer for layer in fresh.layers if layer.weights):
         now = trained.get_layer(layer.name).get_weights()
         same = [np.allclose(a, b, atol=1e-6) for a, b in zip(now, layer.get_weights(), strict=True)]
-        if layer.weights and not layer.trainable:
+        first = layer.name.startswith("stem") or layer.name[:6] in {f"stage{n}" for n in range(1, 6)}
+        last = layer.name.startswith(("stage6", "stage7"))
+        if first or (norms and last and layer.name.endswith("_norm")):
             assert all(same), layer.name
-        elif layer.name.startswith(("stage6", "stage7")) and layer.weights:
+        elif last:
             assert not all(same), layer.name
 
 
-def test_network_by_name_starts_from_imagenet_with_a_frozen_trunk():
+def test_network_by_name_starts_from_imagenet_and_plants_opacities():
     recipe = resolve_recipe(TrainConfig(out=Path("out"), network="efficientnet_lite1"))
-    assert (recipe.network.name, recipe.initial_weights, recipe.frozen_trunk) == (
+    assert (recipe.network.name, recipe.initial_weights, recipe.frozen_stages) == (
         "efficientnet_lite1",
         IMAGENET,
-        True,
+        2,
     )
+    assert recipe.planting is not None and recipe.planting.planted > 0
+    assert not recipe.planting.with_references  # none were given
 
 
 def test_unknown_network_is_named_with_those_that_there_are():
@@ -130,9 +163,22 @@ def test_unknown_network_is_named_with_those_that_there_are():
         resolve_recipe(TrainConfig(out=Path("out"), network="efficientnet_lite9"))
 
 
-def test_a_trunk_is_frozen_in_efficientnet_lite_only():
-    with pytest.raises(ValueError, match="a trunk is frozen for"):
-        Recipe.model_validate(TINY.model_dump() | {"frozen_trunk": True})
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"frozen_stages": 1}, "stages are frozen for"),
+        ({"frozen_norms": True}, "stages are frozen for"),
+        ({"planting": {"planted": 2}}, "opacities are planted for"),
+    ],
+)
+def test_what_efficientnet_lite_alone_has_is_refused_elsewhere(change, reason):
+    with pytest.raises(ValueError, match=reason):
+        Recipe.model_validate(TINY.model_dump() | change)
+
+
+def test_a_hospital_is_never_shown_without_planted_opacities():
+    with pytest.raises(ValueError, match="as they are and with planted opacities, or not at all"):
+        Planting(reference=3)
 
 
 def test_missing_package_is_named(monkeypatch):

@@ -41,13 +41,31 @@ def augment(films: Tensor, seed: Tensor, settings: Augmentation) -> Tensor:
 
     films: float32 (n, size, size, 1) in [0, 1]; seed: int32 (2,). Returns the same shape and range.
     """
+    return augment_with(films, films[..., :0], seed, settings)[0]
+
+
+def augment_with(
+    films: Tensor, planes: Tensor, seed: Tensor, settings: Augmentation
+) -> tuple[Tensor, Tensor]:
+    """Change each film of a batch at random, and move what belongs to its places along.
+
+    Args:
+        films: float32 (n, size, size, 1) in [0, 1].
+        planes: float32 (n, size, size, p), masks of the films, which no exposure changes.
+        seed: int32 (2,); the films come out as from `augment`.
+        settings: what is changed.
+
+    Returns:
+        The changed films, and their planes at the same places.
+    """
     count, size = tf.shape(films)[0], int(films.shape[1])
     draws = _Draws(seed, count)
-    films = _move(films, draws, settings, size)
+    moved = _move(tf.concat([films, planes], -1), draws, settings, size)
+    films, planes = moved[..., :1], moved[..., 1:]
     films = _refocus(films, draws, settings, size)
     films = _expose(films, draws, settings, size)
     films = _cover(films, draws, settings, size)
-    return tf.clip_by_value(films, 0.0, 1.0)
+    return tf.clip_by_value(films, 0.0, 1.0), planes
 
 
 def mix(films: Tensor, targets: Tensor, seed: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

@@ -24,11 +24,13 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.files import write_bytes, write_text
 from cxr.imaging.preprocess import to_input_batch
-from cxr.model.efficientnet_lite import freeze_trunk
+from cxr.model.efficientnet_lite import freeze
 from cxr.model.networks import build_network
-from trainer.augment import augment, mix
+from trainer.augment import augment, augment_with, mix
+from trainer.map_loss import map_loss, supervised
 from trainer.pretrained import set_initial_weights
 from trainer.recipes import Recipe
+from trainer.shown import PlantedFilms
 from trainer.training_run import TrainingRun
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
@@ -161,8 +163,8 @@ class _Training:
         recipe, network, size = run.recipe, run.recipe.network, run.recipe.preprocess.size
         self.network = build_network(network.name, network.params, size, run.precision)
         set_initial_weights(self.network, recipe)
-        if recipe.frozen_trunk:
-            freeze_trunk(self.network)
+        if recipe.frozen_stages or recipe.frozen_norms:
+            freeze(self.network, recipe.frozen_stages, recipe.frozen_norms)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
         self.optimizer = _optimizer(recipe)
@@ -173,6 +175,10 @@ class _Training:
         self._change = tf.function(self._change_films, reduce_retracing=True)
         self._step = tf.function(self._train_step, reduce_retracing=True)
         self._average = tf.function(self._average_weights)
+        if recipe.planting is not None:
+            self._planted = PlantedFilms(recipe.planting, run.train, run.reference, run.seed)
+            self._supervised = supervised(self.network)
+            self._map_step = tf.function(self._train_map_step, reduce_retracing=True)
 
     def train_epoch(self, epoch: int, bar: Any, stop_asked: Event) -> float:
         """One epoch; returns the mean loss. Raises KeyboardInterrupt between two steps once a stop is asked for."""
@@ -185,12 +191,7 @@ class _Training:
             number = (epoch - 1) * self.steps_per_epoch + index
             self.last_rate = self._learning_rate(number)
             self.optimizer.learning_rate.assign(self.last_rate)
-            seed = tf.constant([self.seed, number], tf.int32)
-            targets = tf.constant(self.y_true[rows, None], tf.float32)
-            films, targets = self._change(tf.constant(to_input_batch(self.pixels[rows])), targets, seed)
-            if self.teacher is not None:
-                targets = tf.constant(self.teacher.probabilities(films.numpy())[:, None])
-            loss = float(self._step(films, targets))
+            loss = float(self._learn(rows, number))
             if not math.isfinite(loss):
                 raise TrainingError(self._not_finite(loss, epoch, index + 1))
             self._average(tf.constant(self._decay(number), tf.float32))
@@ -198,6 +199,19 @@ class _Training:
             bar.update()
             bar.set_description(f"epoch {epoch}/{self.recipe.epochs} loss {np.mean(losses):.3f}")
         return float(np.mean(losses))
+
+    def _learn(self, rows: np.ndarray, number: int) -> Any:
+        """One step on the training films `rows`; returns the loss."""
+        seed = tf.constant([self.seed, number], tf.int32)
+        if self.recipe.planting is not None:
+            shown = self._planted.step(rows, number)
+            known = (shown.targets, shown.planes, shown.told, shown.weight)
+            return self._map_step(tf.constant(to_input_batch(shown.pixels)), *map(tf.constant, known), seed)
+        targets = tf.constant(self.y_true[rows, None], tf.float32)
+        films, targets = self._change(tf.constant(to_input_batch(self.pixels[rows])), targets, seed)
+        if self.teacher is not None:
+            targets = tf.constant(self.teacher.probabilities(films.numpy())[:, None])
+        return self._step(films, targets)
 
     def validate(self, films: LoadedFilms) -> Row:
         """Loss, AUC and accuracy of the averaged weights; with balanced sampling both classes weigh the same."""
@@ -254,6 +268,17 @@ class _Training:
                 targets, probabilities, label_smoothing=self.recipe.label_smoothing
             )
             loss = tf.reduce_mean(losses)
+        variables = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    def _train_map_step(
+        self, films: Any, targets: Any, planes: Any, told: Any, weight: Any, seed: Any
+    ) -> Any:
+        films, planes = augment_with(films, planes, seed, self.recipe.augmentation)
+        with tf.GradientTape() as tape:
+            outputs = self._supervised(films, training=True)
+            loss = map_loss(outputs, targets, planes, told, weight, self.recipe)
         variables = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss

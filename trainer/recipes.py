@@ -15,6 +15,8 @@ APPLICATION = "keras_application"
 """Name in the registry of a network of keras.applications."""
 LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 """Names of the networks whose ImageNet weights a package ships."""
+MAPPED = ("evidence", "joint")
+"""Their heads that have a map by design."""
 
 
 class _Strict(BaseModel):
@@ -50,12 +52,47 @@ class Augmentation(_Strict):
     mixup: float = 0.0
 
 
+class Planting(_Strict):
+    """What a step shows beside its films, and what supervises the map, for a network with a map by design.
+
+    Only normal films are planted, and then count as PNEUMONIA; films of references are normal ones of other
+    hospitals (trainer.references). A hospital of which only normal films are known is never shown without planted
+    ones, or the hospital itself would mean NORMAL.
+
+    planted: normal training films with planted opacities a step (trainer.plants);
+    reference, reference_planted: films of references as they are, and with planted opacities, a step;
+    weight: of these films' classes in the loss, a training film's is 1; map_weight: of the map's loss at each place;
+    map_alone: of the loss of the answer that the map alone gives, where the film as a whole speaks too ("joint").
+    """
+
+    planted: int = Field(default=0, ge=0)
+    reference: int = Field(default=0, ge=0)
+    reference_planted: int = Field(default=0, ge=0)
+    weight: float = Field(default=1.0, gt=0)
+    map_weight: float = Field(default=1.0, ge=0)
+    map_alone: float = Field(default=0.3, ge=0)
+
+    @property
+    def with_references(self) -> bool:
+        return bool(self.reference or self.reference_planted)
+
+    @model_validator(mode="after")
+    def _no_hospital_is_a_class(self) -> Self:
+        if bool(self.reference) != bool(self.reference_planted):
+            raise ValueError(
+                "films of references are shown both as they are and with planted opacities, or not at all"
+            )
+        return self
+
+
 class Recipe(_Strict):
     """How a network is trained.
 
     initial_weights: "random"; for EfficientNet-Lite also "imagenet"; for a network of keras.applications also
     "imagenet", or a .h5 of it without its top.
-    frozen_trunk: EfficientNet-Lite's first stages keep their initial weights and statistics.
+    frozen_stages: EfficientNet-Lite's stem and so many first stages keep their initial weights and statistics.
+    frozen_norms: so do the batch norms of its other stages.
+    planting: opacities planted in training, for a network whose map is supervised; None for none.
     teacher: a MODEL whose probabilities are learnt in place of the labels (trainer.teacher); "" for the labels.
     members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
@@ -71,7 +108,9 @@ class Recipe(_Strict):
     name: str
     network: NetworkSpec
     initial_weights: str = RANDOM
-    frozen_trunk: bool = False
+    frozen_stages: int = Field(default=0, ge=0, le=7)
+    frozen_norms: bool = False
+    planting: Planting | None = None
     teacher: str = ""
     members: int = Field(default=1, ge=1)
     preprocess: PreprocessSpec
@@ -101,8 +140,14 @@ class Recipe(_Strict):
             self.network.name == APPLICATION or (lite and self.initial_weights == IMAGENET)
         ):
             raise ValueError(f"{self.network.name} starts from {'ImageNet or ' * lite}random weights only")
-        if self.frozen_trunk and not lite:
-            raise ValueError(f"a trunk is frozen for {', '.join(LITE)} only")
+        if (self.frozen_stages or self.frozen_norms) and not lite:
+            raise ValueError(f"stages are frozen for {', '.join(LITE)} only")
+        if self.planting and not (lite and self.network.params.get("head") in MAPPED):
+            raise ValueError(
+                f"opacities are planted for {', '.join(LITE)} with head {' or '.join(MAPPED)} only"
+            )
+        if self.planting and (self.teacher or self.augmentation.mixup):
+            raise ValueError("opacities are planted without a teacher and without mixup only")
         return self
 
 
@@ -208,13 +253,18 @@ FINETUNE = DEFAULT.model_copy(
 LITE_FINETUNE = FINETUNE.model_copy(
     update={
         "name": "lite",
-        "network": NetworkSpec(name=LITE[0], params={"head": "pooled"}),
-        "frozen_trunk": True,
+        "network": NetworkSpec(name=LITE[0], params={"head": "joint"}),
+        "frozen_stages": 2,
+        "frozen_norms": True,
+        "planting": Planting(planted=4, reference=2, reference_planted=4),
+        "batch_size": 22,
         "epochs": 8,
         "learning_rate": 1e-3,
+        # An erased rectangle looks like an opacity, and would keep its film's class.
+        "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),
     }
 )
-"""EfficientNet-Lite0 from ImageNet weights, stages 1 to 5 frozen (docs/experiments.md, "A model that travels")."""
+"""EfficientNet-Lite0 from ImageNet weights, with planted opacities (docs/experiments.md, "A model that travels")."""
 
 RECIPES = {
     recipe.name: recipe for recipe in (DEFAULT, ENSEMBLE, DISTILLED, SEED, QUICK, FINETUNE, LITE_FINETUNE)

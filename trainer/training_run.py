@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr.data.loading import LoadedFilms
+from cxr.types import ModelPixels
 from trainer.recipes import Recipe
 from trainer.teacher import Teacher
 
@@ -25,6 +26,7 @@ class TrainingRun:
         folder: keeps the state after every epoch.
         teacher: what is learnt from in place of the labels; tuning keeps to the labels.
         tensorboard: folder for a TensorBoard log.
+        reference: normal films of other hospitals that planted opacities are shown on, uint8 (n, size, size).
     """
 
     recipe: Recipe
@@ -35,6 +37,7 @@ class TrainingRun:
     folder: Path
     teacher: Teacher | None = None
     tensorboard: Path | None = None
+    reference: ModelPixels | None = None
 
     def member(self, number: int) -> "TrainingRun":
         """The run of one of the recipe's members, numbered from 1: the same films, a seed and a folder of its own."""

@@ -13,12 +13,18 @@ from keras import layers
 
 HEAD_WIDTH = 1280
 STAGES = 7
-TRUNK_STAGES = 5
-"""The first stages keep ImageNet's weights: what they see is no hospital's, and the input gate reads it too."""
+FINE_STAGE = 5
+"""The evidence is made of the last feature maps and of this stage's, which have twice their resolution."""
 TRUNK_READ = (3, 4, 5)
-"""Of these stages a film's frozen features are taken: mean and deviation of each channel over places."""
+"""Of these stages the input gate's features are taken: mean and deviation of each channel over places."""
 EVIDENCE = "evidence"
 """Name of a layer (n, height, width, 1) that holds the log-odds of each place: a map by design."""
+PLACES = "local"
+"""Name of the layer of a joint head that holds the log-odds of each place before what the whole film adds."""
+CONTEXT = "context"
+"""Name of the layer of a joint head that reads the whole film."""
+MIXED = "mixed_relu"
+"""Name of the layer whose channels the evidence is made of."""
 _EVIDENCE_BIAS = -2.0  # most places of most films show nothing
 
 
@@ -122,7 +128,7 @@ def efficientnet_lite(
     size: int,
     dtype: str,
     variant: int,
-    head: Literal["pooled", "evidence"] = "evidence",
+    head: Literal["pooled", "evidence", "joint"] = "evidence",
     width: int = 128,
     dropout: float = 0.3,
 ) -> keras.Model:
@@ -134,6 +140,9 @@ def efficientnet_lite(
     the last feature maps and those of the fifth stage are joined; then the logit is a mean of that map in which
     places weigh the more the higher they are (softmax pooling, McFee et al. 2018). So one region can decide, and
     what is shown is what the decision is made of.
+
+    head "joint": the same map, to every place of which the log-odds of the film as a whole (a pooled head's) are
+    added. The logit is still the weighted mean of the map.
     """
     parts = _Parts(dtype)
     inputs = keras.Input((size, size, 1), name="radiograph")
@@ -147,18 +156,20 @@ def efficientnet_lite(
             x = parts.block(x, stage, stride, f"stage{number}_block{block + 1}")
         ends.append(x)
     x = parts.activate(parts.convolve(x, HEAD_WIDTH, 1, 1, "top"), "top")
-    build = _pooled_head if head == "pooled" else _evidence_head
-    outputs = build(parts, x, ends[TRUNK_STAGES - 1], width, dropout)
+    if head == "pooled":
+        outputs = _pooled_head(x, dropout)
+    else:
+        outputs = _evidence_head(parts, x, ends[FINE_STAGE - 1], width, dropout, joint=head == "joint")
     return keras.Model(inputs, outputs, name=f"efficientnet_lite{variant}")
 
 
-def _pooled_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: float) -> Any:
+def _pooled_head(deep: Any, dropout: float) -> Any:
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pooling")(deep)
     x = layers.Dropout(dropout, dtype="float32", name="dropout")(x)
     return layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(x)
 
 
-def _evidence_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: float) -> Any:
+def _evidence_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: float, joint: bool) -> Any:
     dtype = parts.dtype
     drop = layers.SpatialDropout2D(dropout, dtype=dtype, name="dropout")
     coarse = parts.convolve(drop(deep), width, 1, 1, "coarse")
@@ -167,14 +178,30 @@ def _evidence_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: flo
     x = parts.convolve_each(parts.activate(joined, "joined"), 3, 1, "around")
     x = parts.activate(parts.convolve(x, width, 1, 1, "mixed"), "mixed")
     bias = keras.initializers.Constant(_EVIDENCE_BIAS)
-    evidence = layers.Conv2D(1, 1, bias_initializer=bias, dtype="float32", name=EVIDENCE)(x)
-    places = layers.Flatten(dtype="float32", name="places")(evidence)
-    weights = layers.Softmax(dtype="float32", name="weights")(places)
-    pooled = layers.Dot(1, dtype="float32", name="pooling")([weights, places])
-    return layers.Dense(1, "sigmoid", kernel_initializer="ones", dtype="float32", name="probability")(pooled)
+    evidence = layers.Conv2D(
+        1, 1, bias_initializer=bias, dtype="float32", name=PLACES if joint else EVIDENCE
+    )(x)
+    if joint:
+        evidence = layers.Add(dtype="float32", name=EVIDENCE)([evidence, _context(deep, dropout)])
+    return layers.Dense(1, "sigmoid", kernel_initializer="ones", dtype="float32", name="probability")(
+        weighted_mean(evidence)
+    )
 
 
-def frozen_stages(model: keras.Model) -> list[Any]:
+def _context(deep: Any, dropout: float) -> Any:
+    x = layers.GlobalAveragePooling2D(dtype="float32", keepdims=True, name="film")(deep)
+    x = layers.Dropout(dropout, dtype="float32", name="film_dropout")(x)
+    return layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=CONTEXT)(x)
+
+
+def weighted_mean(evidence: Any, prefix: str = "") -> Any:
+    """Softmax pooling: the mean (n, 1) of a map (n, height, width, 1) in which high places weigh the more."""
+    places = layers.Flatten(dtype="float32", name=f"{prefix}places")(evidence)
+    weights = layers.Softmax(dtype="float32", name=f"{prefix}weights")(places)
+    return layers.Dot(1, dtype="float32", name=f"{prefix}pooling")([weights, places])
+
+
+def trunk_stages(model: keras.Model) -> list[Any]:
     """Outputs of the stages TRUNK_READ of one of these networks; none for other networks."""
     if not model.name.startswith("efficientnet_lite"):
         return []
@@ -184,9 +211,18 @@ def frozen_stages(model: keras.Model) -> list[Any]:
     ]
 
 
-def freeze_trunk(model: keras.Model) -> None:
-    """Keep the weights and the statistics of the first stages of one of these networks as they are in training."""
-    names = ("stem_", *(f"stage{number}_" for number in range(1, TRUNK_STAGES + 1)))
+def freeze(model: keras.Model, stages_kept: int, norms_kept: bool) -> None:
+    """Keep parts of one of these networks as they are in training.
+
+    Args:
+        model: not yet trained.
+        stages_kept: the stem and so many first stages keep their weights and their batch statistics.
+        norms_kept: the batch norms of all other stages keep scale, offset and statistics as well.
+    """
+    kept = ("stem_", *(f"stage{number}_" for number in range(1, stages_kept + 1))) if stages_kept else ()
     for layer in model.layers:
-        if layer.name.startswith(names):
+        norm = (
+            norms_kept and layer.name.startswith(("stem_", "stage", "top_")) and layer.name.endswith("_norm")
+        )
+        if norm or layer.name.startswith(kept or ("never:",)):
             layer.trainable = False

@@ -1,4 +1,4 @@
-"""What is read out of a Keras network, apart from its probability: logit, features, frozen features, evidence map.
+"""What is read out of a Keras network, apart from its probability: logit, features, trunk features, evidence map.
 
 The Keras backend computes it, and the export writes the same into ONNX. Importing this module imports TensorFlow.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from cxr.model.efficientnet_lite import EVIDENCE, frozen_stages
+from cxr.model.efficientnet_lite import CONTEXT, EVIDENCE, MIXED, trunk_stages
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Readout:
     logit: (n, 1), because the sigmoid itself rounds to 1 for logits above 17.
     places: (n, height, width, c), the last feature maps.
     features: (n, d), what the last linear layer reads; of a network with a map by design, the mean of the channels
-        that its evidence is made of, weighted as the logit weights their places.
-    trunk: (n, t), frozen features for the input gate; None for a network without a frozen trunk.
+        that its evidence is made of, weighted as the logit weights their places, and after them the pooled
+        channels that the film as a whole is read from, where it is.
+    trunk: (n, t), features of the body's middle stages for the input gate; None for other networks.
     evidence: (n, height, width), the log-odds of each place, whose weighted mean is the logit; None for a network
         without a map by design, whose map comes from the gradient at `places`.
     """
@@ -48,19 +49,21 @@ def read_out(model: keras.Model) -> Readout:
 
 
 def _by_design(model: keras.Model, linear: keras.layers.Dense, logit: Any, trunk: Any | None) -> Readout:
-    layer = model.get_layer(EVIDENCE)
-    read, places = layer.input, layer.output
+    names = {layer.name for layer in model.layers}
+    read, places = model.get_layer(MIXED).output, model.get_layer(EVIDENCE).output
     _, height, width, channels = read.shape
     weights = model.get_layer("weights").output
     features = ops.einsum("np,npc->nc", weights, ops.reshape(read, (-1, height * width, channels)))
+    if CONTEXT in names:
+        features = ops.concatenate([features, model.get_layer("film").output[:, 0, 0]], axis=-1)
     scale, offset = linear.get_weights()
     evidence = places[..., 0] * float(scale[0, 0]) + float(offset[0])
     return Readout(logit, places, features, trunk, evidence)
 
 
 def _trunk(model: keras.Model) -> Any | None:
-    """Mean and deviation over places of the frozen stages' channels, stage by stage."""
-    ends = frozen_stages(model)
+    """Mean and deviation over places of the stages' channels, stage by stage."""
+    ends = trunk_stages(model)
     if not ends:
         return None
     numbers = []
