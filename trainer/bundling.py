@@ -196,7 +196,7 @@ def _training_record(recipe: Recipe, run: TrainingRun, prepared: Prepared, fitte
         "fingerprint": prepared.fingerprint,
         "counts": prepared.checks.counts,
         "films": {"train": len(prepared.train.films), "validation": len(prepared.validation.films)},
-        "references": [reference.record() for reference in prepared.references],
+        "references": [reference.record(run.reference is not None) for reference in prepared.references],
         "prevalence": float(positive),
         "sampling": recipe.sampling,
         "split_rule": prepared.split_rule,

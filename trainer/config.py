@@ -22,8 +22,8 @@ class TrainConfig:
     columns: str = ""
     """What a table calls our columns, such as file=path,label=Target."""
     reference: UseAppendAction[tuple[str, ...]] = ()
-    """DATA of another hospital, used for the input gate and the band for unfamiliar images alone; repeat --reference
-    for several hospitals."""
+    """DATA of another hospital, for the input gate and the band for unfamiliar images; where its films are all normal,
+    recipe lite plants opacities in them, too. Repeat --reference for several hospitals."""
     recipe: str = "default"
     """default, ensemble (three of them, joined), distilled (one of them, taught by --teacher), seed (the original's),
     quick (small), finetune, lite (EfficientNet-Lite0 from ImageNet), or a recipe.json."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -29,7 +30,7 @@ from cxr.model.networks import build_network
 from trainer.augment import augment, augment_with, mix
 from trainer.map_loss import map_loss, supervised
 from trainer.pretrained import set_initial_weights
-from trainer.recipes import Recipe
+from trainer.recipes import Planting, Recipe
 from trainer.shown import PlantedFilms
 from trainer.training_run import TrainingRun
 
@@ -178,7 +179,8 @@ class _Training:
         if recipe.planting is not None:
             self._planted = PlantedFilms(recipe.planting, run.train, run.reference, run.seed)
             self._supervised = supervised(self.network)
-            self._map_step = tf.function(self._train_map_step, reduce_retracing=True)
+            step = partial(self._train_map_step, recipe.planting)
+            self._map_step = tf.function(step, reduce_retracing=True)
 
     def train_epoch(self, epoch: int, bar: Any, stop_asked: Event) -> float:
         """One epoch; returns the mean loss. Raises KeyboardInterrupt between two steps once a stop is asked for."""
@@ -273,12 +275,13 @@ class _Training:
         return loss
 
     def _train_map_step(
-        self, films: Any, targets: Any, planes: Any, told: Any, weight: Any, seed: Any
+        self, planting: Planting, films: Any, targets: Any, planes: Any, told: Any, weight: Any, seed: Any
     ) -> Any:
         films, planes = augment_with(films, planes, seed, self.recipe.augmentation)
         with tf.GradientTape() as tape:
             outputs = self._supervised(films, training=True)
-            loss = map_loss(outputs, targets, planes, told, weight, self.recipe)
+            smoothing = self.recipe.label_smoothing
+            loss = map_loss(outputs, targets, planes, told, weight, planting, smoothing)
         variables = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss

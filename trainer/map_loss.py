@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from cxr.model.efficientnet_lite import EVIDENCE, PLACES, weighted_mean
-from trainer.recipes import Recipe
+from trainer.recipes import Planting
 
 Tensor = Any
 _OUTSIDE = 0.5  # weight of the places outside the lungs of a film with pneumonia, which show none
@@ -21,7 +21,13 @@ def supervised(network: keras.Model) -> keras.Model:
 
 
 def map_loss(
-    outputs: list[Tensor], targets: Tensor, planes: Tensor, told: Tensor, weight: Tensor, recipe: Recipe
+    outputs: list[Tensor],
+    targets: Tensor,
+    planes: Tensor,
+    told: Tensor,
+    weight: Tensor,
+    planting: Planting,
+    label_smoothing: float,
 ) -> Tensor:
     """The mean loss of a step.
 
@@ -34,14 +40,14 @@ def map_loss(
         planes: float32 (n, size, size, 2), opacity and lungs, moved along with the films.
         told: float32 (n,), 1 where all places are known.
         weight: float32 (n,), of the films' classes.
-        recipe: with its planting.
+        planting: with the weights of the parts.
+        label_smoothing: share of each class given to the other, halved.
 
     Returns:
         A scalar.
     """
     probability, places, alone = outputs
-    planting = recipe.planting
-    smooth = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / 2
+    smooth = targets * (1 - label_smoothing) + label_smoothing / 2
     answer = keras.losses.binary_crossentropy(smooth, probability)
     of_map = keras.losses.binary_crossentropy(smooth, alone, from_logits=True)
     total = tf.reduce_sum(weight * (answer + planting.map_alone * of_map)) / tf.reduce_sum(weight)

@@ -1,7 +1,7 @@
-"""References: films of other hospitals for the input gate and for the band of unfamiliar images, and for nothing else.
+"""References: films of other hospitals, for the input gate, the band of unfamiliar images and planted opacities.
 
-Half of a reference's patients are used; the other half is never seen by the gate, so that figures can be given on
-it. Which half a patient belongs to depends on the patients' names alone, and so is the same in every run.
+Half of a reference's patients are used; the other half is never seen by gate or network, so that figures can be given
+on it. Which half a patient belongs to depends on the patients' names alone, and so is the same in every run.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,8 @@ CITATIONS = {
     ),
 }
 """What is to be named wherever a model that saw them is described, by a word of the source's name."""
+_GATE_USE = "input gate and the band for unfamiliar images"
+_PLANTED_USE = "; training, as they are and with planted opacities (films_fitted)"
 LEAST_PATIENTS = 20
 _LIMITS = 0.3
 """Share of the patients used that the gate is not fitted to, because they set its limits."""
@@ -52,12 +54,18 @@ class Reference:
         """What the gate sees."""
         return GateFilms(self.source, self.fitted.pixels, self.held_out.pixels)
 
-    def record(self) -> dict[str, Any]:
-        """For bundle.json: what was used, and how much."""
+    @property
+    def is_normal(self) -> bool:
+        """Whether every film is normal, so that opacities may be planted in it and its labels decide nothing."""
+        parts = (self.fitted, self.held_out, self.unseen)
+        return all(film.label == NORMAL for part in parts for film in part.films)
+
+    def record(self, planted: bool = False) -> dict[str, Any]:
+        """For bundle.json: what was used, and how much. planted: whether opacities are planted in training."""
         ages = [int(age) for age in self._ages() if age.isdecimal()]
         return {
             "source": self.source,
-            "used_for": "input gate and the band for unfamiliar images",
+            "used_for": _GATE_USE + (_PLANTED_USE if planted and self.is_normal else ""),
             "films_fitted": len(self.fitted.films),
             "films_for_limits": len(self.held_out.films),
             "films_unseen": len(self.unseen.films),
@@ -91,6 +99,15 @@ def normal_films(references: Sequence[Reference]) -> np.ndarray | None:
     ]
     joined = np.concatenate(parts) if parts else np.empty(0)
     return joined if len(joined) else None
+
+
+def films_to_plant(references: Sequence[Reference]) -> np.ndarray | None:
+    """The fitted films of those references that are normal throughout, uint8 (n, size, size); None without any.
+
+    Of a reference with both classes none: its films are kept to choose on.
+    """
+    parts = [reference.fitted.pixels for reference in references if reference.is_normal]
+    return np.concatenate(parts) if parts else None
 
 
 def measure_unseen(predictor: Predictor, references: Sequence[Reference]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from cxr.files import new_folder, require_free, sha256_of
 from cxr.log import kept_in
 from cxr.model.applications import APPLICATIONS
 from cxr.model.bundle import NetworkSpec
+from cxr.types import ModelPixels
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared
@@ -30,7 +31,7 @@ from trainer.recipes import (
     Recipe,
     find_recipe,
 )
-from trainer.references import open_references
+from trainer.references import films_to_plant, open_references
 from trainer.resume import begin, check_resumable, settings_of, state_folder
 from trainer.teacher import Teacher, open_teacher
 from trainer.training_run import TrainingRun
@@ -73,6 +74,7 @@ def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None,
     from trainer.members import fit_members
     from trainer.perturb import tuning_films
 
+    to_plant = _films_to_plant(recipe, prepared)
     folder, settings = state_folder(config.out), settings_of(config, recipe, teacher)
     run = TrainingRun(
         recipe,
@@ -83,6 +85,7 @@ def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None,
         folder,
         teacher,
         config.tensorboard,
+        to_plant,
     )
     try:
         fitted = fit_members(run)
@@ -96,6 +99,18 @@ def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None,
     shutil.rmtree(folder)
 
 
+def _films_to_plant(recipe: Recipe, prepared: Prepared) -> ModelPixels | None:
+    if recipe.planting is None or not recipe.planting.with_references:
+        return None
+    films = films_to_plant(prepared.references)
+    if films is None:
+        raise UsageError(
+            "The recipe plants opacities in normal films of another hospital, but no --reference holds normal films "
+            "alone. Name one that does, or leave --reference out."
+        )
+    return films
+
+
 def resolve_recipe(config: TrainConfig) -> Recipe:
     """The recipe with the command's overrides. Raises UsageError where they are out of range."""
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "learning_rate")}
@@ -104,7 +119,7 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
     base = find_recipe(config.recipe)
     if config.network in LITE:
         base = LITE_FINETUNE if base == DEFAULT else base
-        params = base.network.params if base.network.name in LITE else {"head": "pooled"}
+        params = base.network.params if base.network.name in LITE else {"head": "joint"}
         chosen["network"] = NetworkSpec(name=config.network, params=params)
     elif config.network is not None:
         base = FINETUNE if base == DEFAULT else base
@@ -114,6 +129,8 @@ def resolve_recipe(config: TrainConfig) -> Recipe:
         chosen["network"] = NetworkSpec(name=APPLICATION, params={"application": config.network})
     elif config.teacher is not None:
         base = DISTILLED if base == DEFAULT else base
+    if base.planting is not None and base.planting.with_references and not config.reference:
+        chosen["planting"] = base.planting.model_copy(update={"reference": 0, "reference_planted": 0})
     try:
         recipe = Recipe.model_validate(base.model_dump() | chosen)
     except ValidationError as error:
