@@ -61,13 +61,13 @@ def test_a_step_shows_what_the_planting_says():
     train, reference = striped_films(12, seed=1), np.stack([phantom(n) for n in range(6)])
     size = train.pixels.shape[1]
     reference = reference[:, :size, :size]
-    planting = Planting(planted=3, reference=2, reference_planted=1, weight=0.5)
+    planting = Planting(planted=3, reference=2, reference_planted=1, reference_weight=0.5)
     rows = np.array([0, 1, 2, 3, 4])
     shown = PlantedFilms(planting, train, reference, seed=7).step(rows, 11)
     assert shown.pixels.shape == (11, size, size)
     assert (shown.pixels[:5] == train.pixels[rows]).all()
     assert shown.targets[:, 0].tolist() == [*train.y_true[rows], 0, 0, 1, 1, 1, 1]
-    assert shown.weight.tolist() == [1.0] * 5 + [0.5] * 6
+    assert shown.weight.tolist() == [1.0] * 5 + [0.5] * 2 + [0.0] * 3 + [0.5]
     assert shown.told.tolist() == [1.0 - label for label in train.y_true[rows]] + [1.0] * 6
     has_opacity = shown.planes[..., 0].reshape(11, -1).max(axis=1) > 0
     assert has_opacity.tolist() == [False] * 7 + [True] * 4

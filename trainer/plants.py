@@ -41,7 +41,7 @@ def plant(film: ModelPixels, rng: np.random.Generator) -> tuple[ModelPixels, Flo
         The copy, nowhere darker than the film, and how dense the opacity is at each pixel, float32 in [0, 1].
     """
     opacity = _opacity(film, rng)
-    strength = rng.uniform(0.3, 0.95)
+    strength = rng.uniform(0.45, 0.95)
     pixels = film.astype(np.float32)
     bright = np.percentile(pixels, rng.uniform(65, 88))  # as soft tissue is
     ill = pixels + strength * opacity * (np.maximum(bright - pixels, 0) + rng.uniform(0, 25))

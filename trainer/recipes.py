@@ -61,14 +61,17 @@ class Planting(_Strict):
 
     planted: normal training films with planted opacities a step (trainer.plants);
     reference, reference_planted: films of references as they are, and with planted opacities, a step;
-    weight: of these films' classes in the loss, a training film's is 1; map_weight: of the map's loss at each place;
-    map_alone: of the loss of the answer that the map alone gives, where the film as a whole speaks too ("joint").
+    planted_weight, reference_weight: of these films' classes in the loss, a training film's is 1; with a weight of 0
+    planted training films teach the map alone, for a faint opacity makes a poor label; map_weight: of the map's loss
+    at each place; map_alone: of the loss of the answer that the map alone gives, where the film as a whole speaks
+    too ("joint").
     """
 
     planted: int = Field(default=0, ge=0)
     reference: int = Field(default=0, ge=0)
     reference_planted: int = Field(default=0, ge=0)
-    weight: float = Field(default=1.0, gt=0)
+    planted_weight: float = Field(default=0.0, ge=0)
+    reference_weight: float = Field(default=1.0, gt=0)
     map_weight: float = Field(default=1.0, ge=0)
     map_alone: float = Field(default=0.3, ge=0)
 
@@ -256,9 +259,9 @@ LITE_FINETUNE = FINETUNE.model_copy(
         "network": NetworkSpec(name=LITE[0], params={"head": "joint"}),
         "frozen_stages": 2,
         "frozen_norms": True,
-        "planting": Planting(planted=4, reference=2, reference_planted=4),
-        "batch_size": 22,
-        "epochs": 8,
+        "planting": Planting(planted=2, reference=2, reference_planted=3),
+        "batch_size": 24,
+        "epochs": 6,
         "learning_rate": 1e-3,
         # An erased rectangle looks like an opacity, and would keep its film's class.
         "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),

@@ -68,10 +68,12 @@ class PlantedFilms:
         for plane, (_, opacity) in zip(planes[len(pixels) - len(planted) :], planted, strict=True):
             plane[..., 0] = opacity
         extra = np.arange(len(pixels)) >= len(rows)
+        weight = [1.0] * len(rows) + [p.reference_weight] * len(plain)
+        weight += [p.planted_weight] * len(home) + [p.reference_weight] * len(healthy)
         return Shown(
             pixels,
             targets[:, None].astype(np.float32),
             planes,
             ((targets == 0) | extra).astype(np.float32),
-            np.where(extra, p.weight, 1.0).astype(np.float32),
+            np.array(weight, np.float32),
         )
