@@ -114,7 +114,7 @@ def _test_pixels(size: int) -> ModelPixels:
 
 
 def _with_evidence(model: keras.Model) -> keras.Model:
-    """The model with outputs in the order of OUTPUTS, and the frozen features after them where there are any."""
+    """The model with outputs in the order of OUTPUTS, and the trunk's features after them where there are any."""
     read = read_out(model)
     places, evidence = read.places, read.evidence
     if evidence is None:

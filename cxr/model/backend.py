@@ -8,8 +8,9 @@ from cxr.types import EvidenceMap, Features, InputBatch, Logits
 class Outputs(NamedTuple):
     """What a network gives for a batch of n films.
 
-    logits: (n,). features: (n, d), what the last linear layer reads. trunk: (n, t), what the network's frozen part
-    sees, mean and deviation of its channels, which no training on films has changed; None without such a part.
+    logits: (n,). features: (n, d), what the last linear layer reads. trunk: (n, t), mean and
+    deviation over places of the channels of the network's middle stages, which the input gate reads; None for networks
+    without them.
     """
 
     logits: Logits

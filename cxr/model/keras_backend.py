@@ -64,8 +64,8 @@ class KerasBackend:
 
 
 def _as_outputs(logits: tf.Tensor, features: tf.Tensor, trunk: tf.Tensor | None) -> Outputs:
-    frozen = None if trunk is None else trunk.numpy().astype(np.float32)
-    return Outputs(logits.numpy().astype(np.float64), features.numpy().astype(np.float32), frozen)
+    middle = None if trunk is None else trunk.numpy().astype(np.float32)
+    return Outputs(logits.numpy().astype(np.float64), features.numpy().astype(np.float32), middle)
 
 
 class _Graph(tf.Module):

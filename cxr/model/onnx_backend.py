@@ -7,7 +7,7 @@ in model.h5:
     outputs  logits      float32 (films,)
              features    float32 (films, d)
              evidence    float32 (films, height, width)
-             trunk       float32 (films, t), of a network with a frozen part
+             trunk       float32 (films, t), of a network whose middle stages the gate reads
 
 It is data, not code: operators of the ONNX standard, none of our own.
 """
