@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cxr.model.efficientnet_lite import EVIDENCE, PLACES, weighted_mean
+from cxr.model.efficientnet_lite import EVIDENCE, POOLED
 from trainer.recipes import Planting
 
 Tensor = Any
@@ -14,10 +14,9 @@ _OPACITY = 4.0  # weight of a place in an opacity, of which a film has few
 
 
 def supervised(network: keras.Model) -> keras.Model:
-    """The same network, giving probabilities (n, 1), log-odds of places (n, h, w, 1) and of the map alone (n, 1)."""
-    names = {layer.name for layer in network.layers}
-    places = network.get_layer(PLACES if PLACES in names else EVIDENCE).output
-    return keras.Model(network.inputs, [network.outputs[0], places, weighted_mean(places, "alone_")])
+    """The same network, giving probabilities (n, 1), log-odds of places (n, h, w, 1) and their weighted mean (n, 1)."""
+    places, alone = (network.get_layer(name).output for name in (EVIDENCE, POOLED))
+    return keras.Model(network.inputs, [network.outputs[0], places, alone])
 
 
 def map_loss(

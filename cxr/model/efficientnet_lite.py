@@ -19,10 +19,10 @@ TRUNK_READ = (3, 4, 5)
 """Of these stages the input gate's features are taken: mean and deviation of each channel over places."""
 EVIDENCE = "evidence"
 """Name of a layer (n, height, width, 1) that holds the log-odds of each place: a map by design."""
-PLACES = "local"
-"""Name of the layer of a joint head that holds the log-odds of each place before what the whole film adds."""
-CONTEXT = "context"
-"""Name of the layer of a joint head that reads the whole film."""
+POOLED = "pooling"
+"""Name of the layer (n, 1) that holds the map's weighted mean."""
+FILM = "film"
+"""Name of the layer (n, channels) of a joint head that the film as a whole is read from."""
 MIXED = "mixed_relu"
 """Name of the layer whose channels the evidence is made of."""
 _EVIDENCE_BIAS = -2.0  # most places of most films show nothing
@@ -141,8 +141,8 @@ def efficientnet_lite(
     places weigh the more the higher they are (softmax pooling, McFee et al. 2018). So one region can decide, and
     what is shown is what the decision is made of.
 
-    head "joint": the same map, to every place of which the log-odds of the film as a whole (a pooled head's) are
-    added. The logit is still the weighted mean of the map.
+    head "joint": to the mean of the same map the log-odds of the film as a whole are added, a pooled head's. The map
+    shows what places add, and not what the whole film does.
     """
     parts = _Parts(dtype)
     inputs = keras.Input((size, size, 1), name="radiograph")
@@ -178,27 +178,19 @@ def _evidence_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: flo
     x = parts.convolve_each(parts.activate(joined, "joined"), 3, 1, "around")
     x = parts.activate(parts.convolve(x, width, 1, 1, "mixed"), "mixed")
     bias = keras.initializers.Constant(_EVIDENCE_BIAS)
-    evidence = layers.Conv2D(
-        1, 1, bias_initializer=bias, dtype="float32", name=PLACES if joint else EVIDENCE
-    )(x)
+    evidence = layers.Conv2D(1, 1, bias_initializer=bias, dtype="float32", name=EVIDENCE)(x)
+    places = layers.Flatten(dtype="float32", name="places")(evidence)
+    weights = layers.Softmax(dtype="float32", name="weights")(places)
+    logit = layers.Dot(1, dtype="float32", name=POOLED)([weights, places])
     if joint:
-        evidence = layers.Add(dtype="float32", name=EVIDENCE)([evidence, _context(deep, dropout)])
-    return layers.Dense(1, "sigmoid", kernel_initializer="ones", dtype="float32", name="probability")(
-        weighted_mean(evidence)
-    )
+        logit = layers.Add(dtype="float32", name="with_film")([logit, _context(deep, dropout)])
+    return layers.Dense(1, "sigmoid", kernel_initializer="ones", dtype="float32", name="probability")(logit)
 
 
 def _context(deep: Any, dropout: float) -> Any:
-    x = layers.GlobalAveragePooling2D(dtype="float32", keepdims=True, name="film")(deep)
+    x = layers.GlobalAveragePooling2D(dtype="float32", name=FILM)(deep)
     x = layers.Dropout(dropout, dtype="float32", name="film_dropout")(x)
-    return layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=CONTEXT)(x)
-
-
-def weighted_mean(evidence: Any, prefix: str = "") -> Any:
-    """Softmax pooling: the mean (n, 1) of a map (n, height, width, 1) in which high places weigh the more."""
-    places = layers.Flatten(dtype="float32", name=f"{prefix}places")(evidence)
-    weights = layers.Softmax(dtype="float32", name=f"{prefix}weights")(places)
-    return layers.Dot(1, dtype="float32", name=f"{prefix}pooling")([weights, places])
+    return layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="context")(x)
 
 
 def trunk_stages(model: keras.Model) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from cxr.model.efficientnet_lite import CONTEXT, EVIDENCE, MIXED, trunk_stages
+from cxr.model.efficientnet_lite import EVIDENCE, FILM, MIXED, trunk_stages
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Readout:
         that its evidence is made of, weighted as the logit weights their places, and after them the pooled
         channels that the film as a whole is read from, where it is.
     trunk: (n, t), features of the body's middle stages for the input gate; None for other networks.
-    evidence: (n, height, width), the log-odds of each place, whose weighted mean is the logit; None for a network
-        without a map by design, whose map comes from the gradient at `places`.
+    evidence: (n, height, width), the log-odds of each place, whose weighted mean is the logit, or what places add to
+        it where the film as a whole adds to it, too; None for a network without a map by design, whose map comes from
+        the gradient at `places`.
     """
 
     logit: Any
@@ -49,16 +50,16 @@ def read_out(model: keras.Model) -> Readout:
 
 
 def _by_design(model: keras.Model, linear: keras.layers.Dense, logit: Any, trunk: Any | None) -> Readout:
-    names = {layer.name for layer in model.layers}
     read, places = model.get_layer(MIXED).output, model.get_layer(EVIDENCE).output
     _, height, width, channels = read.shape
     weights = model.get_layer("weights").output
     features = ops.einsum("np,npc->nc", weights, ops.reshape(read, (-1, height * width, channels)))
-    if CONTEXT in names:
-        features = ops.concatenate([features, model.get_layer("film").output[:, 0, 0]], axis=-1)
-    scale, offset = linear.get_weights()
-    evidence = places[..., 0] * float(scale[0, 0]) + float(offset[0])
-    return Readout(logit, places, features, trunk, evidence)
+    scale, offset = (float(values.flat[0]) for values in linear.get_weights())
+    evidence = places[..., 0] * scale
+    if FILM in {layer.name for layer in model.layers}:
+        film = model.get_layer(FILM).output
+        return Readout(logit, places, ops.concatenate([features, film], axis=-1), trunk, evidence)
+    return Readout(logit, places, features, trunk, evidence + offset)
 
 
 def _trunk(model: keras.Model) -> Any | None:
