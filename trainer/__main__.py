@@ -1,4 +1,4 @@
-"""python -m trainer: train a bundle, export it for serving, publish it on the Hub, deploy the app."""
+"""python -m trainer: train a bundle, adapt it to a place, export, publish it on the Hub, deploy the app."""
 
 import os
 import sys
@@ -9,18 +9,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tyro
 
 from cxr.cli import run_command
+from trainer.adapt_config import AdaptConfig
 from trainer.config import TrainConfig
 from trainer.export import ExportConfig, export
 from trainer.hub_config import DeployConfig, PublishConfig
 from trainer.run import train
 
-Config = TrainConfig | ExportConfig | PublishConfig | DeployConfig
+Config = TrainConfig | AdaptConfig | ExportConfig | PublishConfig | DeployConfig
 
 
 def main() -> int:
     """Parse the command line, run the command, and return the exit code."""
     config = tyro.extras.subcommand_cli_from_dict(
-        {"train": TrainConfig, "export": ExportConfig, "publish": PublishConfig, "deploy": DeployConfig},
+        {
+            "train": TrainConfig,
+            "adapt": AdaptConfig,
+            "export": ExportConfig,
+            "publish": PublishConfig,
+            "deploy": DeployConfig,
+        },
         prog="python -m trainer",
         description="Train a chest X-ray pneumonia classifier. For research and teaching; not a medical device.",
         # --no-test is wanted, so flags come in pairs here.
@@ -38,6 +45,10 @@ def _run(config: Config) -> object:
         from trainer.deploy import deploy
 
         return deploy(config)
+    if isinstance(config, AdaptConfig):
+        from trainer.adapt import adapt
+
+        return adapt(config)
     if isinstance(config, ExportConfig):
         export(config)
         return None

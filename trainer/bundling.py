@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from cxr.data.films import Film, write_manifest
 from cxr.export.onnx_export import export_checked
 from cxr.files import sha256_of_file, write_json, write_text
@@ -61,7 +63,7 @@ def write_bundle(
     Raises:
         BundleError: what was written does not answer as the trained network does.
     """
-    _save_model(fitted, folder / MODEL_FILE)
+    save_model(fitted.model, folder / MODEL_FILE)
     write_text(folder / "history.csv", history_csv(fitted.history))
     recipe = _without_folders(run)
     write_json(folder / "recipe.json", recipe.model_dump(mode="json"))
@@ -94,13 +96,14 @@ def _without_folders(run: TrainingRun) -> Recipe:
     return run.recipe.model_copy(update=names)
 
 
-def _save_model(fitted: Fitted, path: Path) -> None:
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a network as model.h5, without an optimizer."""
     # Keras warns on every save that HDF5 is legacy; here the format is the contract.
     absl = logging.getLogger("absl")
     level = absl.level
     absl.setLevel(logging.ERROR)
     try:
-        fitted.model.save(path, include_optimizer=False)
+        model.save(path, include_optimizer=False)
     finally:
         absl.setLevel(level)
 

@@ -12,18 +12,24 @@ REFERENCE_PREVALENCE = 0.5
 MOST_FALSE_ALARMS = 0.07
 """Of the normal films of other hospitals, how many may be called PNEUMONIA once the band is widened for them."""
 
+AS_THEY_ARE = (1.0, 0.0)
 HALF = DecisionSpec(
     temperature=1.0, threshold=0.5, rule="0.5 on the uncalibrated probability, the original's"
 )
 
 
-def fit_decision(y_true: np.ndarray, logits: Logits, films: str = "validation films") -> DecisionSpec:
+def fit_decision(
+    y_true: np.ndarray,
+    logits: Logits,
+    films: str = "validation films",
+    where_flat: tuple[float, float] = AS_THEY_ARE,
+) -> DecisionSpec:
     """Choose temperature, bias, threshold and band on validation films, both classes weighing the same.
 
     y_true: uint8 (n,), 1 is PNEUMONIA, both classes present; logits: float64 (n,); films: what they are, in words,
-    for the rule.
+    for the rule; where_flat: as for `fit_scaling`.
     """
-    temperature, bias = _fit_scaling(y_true, logits)
+    temperature, bias = fit_scaling(y_true, logits, where_flat)
     probabilities = sigmoid(logits / temperature + bias)
     threshold = _threshold_at_sensitivity(probabilities[y_true == 1])
     return DecisionSpec(
@@ -50,29 +56,34 @@ def widen_for_unfamiliar(decision: DecisionSpec, normal: Logits) -> DecisionSpec
         normal: Logits (n,) of normal films of other hospitals, of patients that no figure is given on.
     """
     centre = logit(np.array([decision.threshold]))
-    inner = logit(np.array(decision.uncertain_band or (decision.threshold, decision.threshold)))
     highest = np.quantile(logit(decision.probabilities(normal)), 1 - MOST_FALSE_ALARMS)
-    half_width = max(float(highest - centre[0]), float(np.abs(inner - centre).max()))
-    low, high = sigmoid(centre + np.array([-half_width, half_width]))
-    return decision.model_copy(
-        update={
-            "unfamiliar_band": (
-                min(float(low), float(sigmoid(inner)[0])),
-                max(float(high), float(sigmoid(inner)[1])),
-            ),
-            "unfamiliar_rule": (
-                "symmetric about the threshold in log-odds, wide enough that at most "
-                f"{MOST_FALSE_ALARMS:.0%} of {len(normal):,} normal films of other hospitals are called PNEUMONIA"
-            ),
-        }
+    rule = (
+        f"symmetric about the threshold in log-odds, wide enough that at most {MOST_FALSE_ALARMS:.0%} of "
+        f"{len(normal):,} normal films of other hospitals are called PNEUMONIA"
     )
+    return with_unfamiliar_band(decision, float(highest - centre[0]), rule)
 
 
-def _fit_scaling(y_true: np.ndarray, logits: Logits) -> tuple[float, float]:
+def with_unfamiliar_band(decision: DecisionSpec, half_width: float, rule: str) -> DecisionSpec:
+    """The decision with a band for unfamiliar images that reaches `half_width` in log-odds to either side, or farther.
+
+    It is never narrower than the band for familiar ones. rule: in words, how the width was chosen.
+    """
+    centre = logit(np.array([decision.threshold]))
+    inner = logit(np.array(decision.uncertain_band or (decision.threshold, decision.threshold)))
+    reach = max(half_width, float(np.abs(inner - centre).max()))
+    low, high = sigmoid(centre + np.array([-reach, reach]))
+    band = (min(float(low), float(sigmoid(inner)[0])), max(float(high), float(sigmoid(inner)[1])))
+    return decision.model_copy(update={"unfamiliar_band": band, "unfamiliar_rule": rule})
+
+
+def fit_scaling(
+    y_true: np.ndarray, logits: Logits, where_flat: tuple[float, float] = AS_THEY_ARE
+) -> tuple[float, float]:
     """Temperature and bias by logistic regression with Platt's (1999) softened targets.
 
     The softened targets keep both finite where validation separates the classes without error. Where a network
-    has learnt nothing, the slope may come out flat or negative; then the logits are left as they are.
+    has learnt nothing, the slope may come out flat or negative; then it is `where_flat`, temperature and bias.
     """
     counts = np.bincount(y_true, minlength=2)
     certain = (counts + 1) / (counts + 2)
@@ -82,7 +93,7 @@ def _fit_scaling(y_true: np.ndarray, logits: Logits) -> tuple[float, float]:
     weights = np.concatenate([(weight * certain)[y_true], (weight * (1 - certain))[y_true]])
     model = LogisticRegression(C=1e6, max_iter=1000).fit(features, targets, weights * len(logits))
     slope, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
-    return (1 / slope, bias) if slope > 1e-3 else (1.0, 0.0)
+    return (1 / slope, bias) if slope > 1e-3 else where_flat
 
 
 def _threshold_at_sensitivity(positive: np.ndarray) -> float:

@@ -11,7 +11,8 @@ from cxr.files import write_text
 from evaluation.metrics import FIGURES
 from evaluation.report import BASELINE_NAMES, VIEW_NAMES
 
-TEMPLATE = Path(__file__).resolve().parent.parent / "model_card.md"
+_ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE, ADAPTED_TEMPLATE = _ROOT / "model_card.md", _ROOT / "adapted_card.md"
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
 
 
@@ -21,15 +22,17 @@ def write_card(
     metrics: Mapping[str, Any],
     previous: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write README.md into a bundle folder.
+    """Write README.md into a bundle folder, by another template for a bundle that was adapted.
 
     previous: bundle.json of the version before, with its figures as `metrics`: the card says what changed.
     """
     synthetic = fields["training"]["data"].startswith("phantom")
+    adapted_from = fields.get("adapted_from")
     card = ModelCard.from_template(
         _front_matter(fields, metrics, synthetic),
-        template_path=str(TEMPLATE),
+        template_path=str(ADAPTED_TEMPLATE if adapted_from else TEMPLATE),
         synthetic=synthetic,
+        adapted_from=adapted_from,
         figures={key: name for key, (name, _) in FIGURES.items()},
         metrics=metrics,
         show=show,
@@ -82,14 +85,14 @@ def interval(figure: Mapping[str, Any]) -> str:
 
 
 def _front_matter(fields: Mapping[str, Any], metrics: Mapping[str, Any], synthetic: bool) -> ModelCardData:
-    training = fields["training"]
+    training, adapted = fields["training"], fields.get("adapted_from") is not None
     results = [
         EvalResult(
             task_type="image-classification",
-            dataset_type="phantom" if synthetic else _DATASET,
-            dataset_name="synthetic phantoms" if synthetic else "Chest X-Ray Images (Pneumonia)",
+            dataset_type="local" if adapted else "phantom" if synthetic else _DATASET,
+            dataset_name=_dataset_name(adapted, synthetic),
             dataset_split=metrics["data"]["split"],
-            dataset_revision=training["data_revision"] or None,
+            dataset_revision=None if adapted else training["data_revision"] or None,
             metric_type=key,
             metric_name=name,
             metric_value=round(metrics[key]["value"], 4),
@@ -114,3 +117,9 @@ def _front_matter(fields: Mapping[str, Any], metrics: Mapping[str, Any], synthet
         metrics=list(FIGURES),
         eval_results=results,
     )
+
+
+def _dataset_name(adapted: bool, synthetic: bool) -> str:
+    if adapted:
+        return "films of the place that it was adapted to"
+    return "synthetic phantoms" if synthetic else "Chest X-Ray Images (Pneumonia)"

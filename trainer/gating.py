@@ -96,7 +96,7 @@ def fit_gate(
         much as all others do where there are references.
     """
     hospitals = [_at_most(films, MOST_FITTED, seed) for films in (home, *references)]
-    fitted = [_seen(predictor, _with_copies(films.fitted, seed)) for films in hospitals]
+    fitted = [_seen(predictor, with_copies(films.fitted, seed)) for films in hospitals]
     held_out = [_seen(predictor, films.held_out) for films in hospitals]
     network_view = "features" if fitted[0].outputs.trunk is None else "trunk"
     weights = _weights(len(films.pixels) for films in fitted)
@@ -136,7 +136,8 @@ def _at_most(films: GateFilms, most: int, seed: int) -> GateFilms:
     return replace(films, fitted=films.fitted[chosen])
 
 
-def _with_copies(films: ModelPixels, seed: int) -> ModelPixels:
+def with_copies(films: ModelPixels, seed: int) -> ModelPixels:
+    """Films uint8 (n, size, size), and after them a repositioned copy of each."""
     return np.concatenate([films, perturb(films, _ANOTHER_POSITION, seed)])
 
 

@@ -80,10 +80,28 @@ class GateSettings(_Strict):
     rule: str
 
 
+class AdaptedFrom(_Strict):
+    """The bundle that this one was adapted from, and what to (trainer.adapt).
+
+    sha256: of the parent's model.h5. data: id of the place's films, of which there were `films` of `patients`. depth:
+    what was refitted besides input gate, calibration and threshold. said: in plain words, whether it helped.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    data: str
+    films: int
+    patients: int
+    depth: Literal["decision", "head", "all"]
+    said: str
+
+
 class BundleDescription(_Strict):
     """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it.
 
     export: None where the bundle holds no model.onnx; model.h5 is the truth, with or without it.
+    adapted_from: None for a bundle that was trained. `training` is the parent's, then.
     """
 
     schema_version: Literal["1"] = SCHEMA_VERSION
@@ -98,6 +116,7 @@ class BundleDescription(_Strict):
     training: dict[str, Any]
     probe: GoldenProbe
     export: ExportSpec | None = None
+    adapted_from: AdaptedFrom | None = None
     sha256: dict[str, str]
 
 

@@ -148,12 +148,15 @@ class InputGate:
         familiar: Those of the kind on which the model's figures were measured, by view.
         posture: Finds films that are not upright or are inverted; None in gates of bundles up to 0.3.0.
         origin: Must call a familiar film at home, too; None where the gate knows one hospital only.
+        place: Films of the place that a bundle was adapted to, by the views of `accepted`: an image inside of all of
+            these is accepted, too.
     """
 
     accepted: Mapping[str, Border]
     familiar: Mapping[str, Border]
     posture: Posture | None = None
     origin: Origin | None = None
+    place: Mapping[str, Border] | None = None
 
     def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
         """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs.
@@ -162,7 +165,7 @@ class InputGate:
         Raises BundleError where the network does not give what the gate was fitted to.
         """
         rows = {view: rows_of(view, pixels, outputs) for view in self._views()}
-        scores = {view: border.scores(rows[view]) for view, border in self.accepted.items()}
+        scores = self._scores(rows)
         familiar = self._familiar(rows)
         postures = self._postures(rows, len(pixels))
         return [
@@ -175,6 +178,15 @@ class InputGate:
         used |= {"trunk"} if self.posture else set()
         used |= {self.origin.view} if self.origin else set()
         return [view for view in VIEWS if view in used]
+
+    def _scores(self, rows: Mapping[str, Rows]) -> dict[str, Rows]:
+        """Scores (n,) by view, of each image for those films that it is nearer to: all hospitals' or the place's."""
+        scores = {view: border.scores(rows[view]) for view, border in self.accepted.items()}
+        if self.place is None:
+            return scores
+        of_place = {view: self.place[view].scores(rows[view]) for view in scores}
+        nearer = np.max(list(of_place.values()), axis=0) < np.max(list(scores.values()), axis=0)
+        return {view: np.where(nearer, of_place[view], scores[view]) for view in scores}
 
     def _familiar(self, rows: Mapping[str, Rows]) -> NDArray[np.bool_]:
         inside = [border.scores(rows[view]) <= 1 for view, border in self.familiar.items()]
@@ -212,7 +224,8 @@ class InputGate:
 
     def _fits(self, film: ModelPixels) -> bool:
         seen = {view: look(view, film[None]) for view in OF_PIXELS}
-        return all(self.accepted[view].scores(rows)[0] <= 1 for view, rows in seen.items())
+        groups = [self.accepted, *([self.place] if self.place else [])]
+        return any(all(group[view].scores(rows)[0] <= 1 for view, rows in seen.items()) for group in groups)
 
 
 def rows_of(view: str, pixels: ModelPixels, outputs: Outputs) -> Rows:
@@ -279,7 +292,8 @@ def _shrink(film: ModelPixels, side: int) -> Rows:
 def save_gate(path: Path, gate: InputGate) -> None:
     """Write the gate as a NumPy archive of plain arrays."""
     arrays: dict[str, NDArray] = {"format": np.array([_FORMAT])}
-    for group, borders in (("accepted", gate.accepted), ("familiar", gate.familiar)):
+    groups = (("accepted", gate.accepted), ("familiar", gate.familiar), ("place", gate.place or {}))
+    for group, borders in groups:
         for view, border in borders.items():
             arrays |= {f"{group}_{view}_{name}": value for name, value in _border_arrays(border).items()}
     if gate.posture is not None:
@@ -320,16 +334,18 @@ def _border_arrays(border: Border) -> dict[str, NDArray]:
 def _gate(arrays: Mapping[str, Rows]) -> InputGate:
     if arrays["format"][0] != _FORMAT:
         raise ValueError(f"format {arrays['format'][0]:g}")
-    accepted, familiar = (
+    accepted, familiar, place = (
         {view: _border(arrays, f"{group}_{view}") for view in VIEWS if f"{group}_{view}_mean" in arrays}
-        for group in ("accepted", "familiar")
+        for group in ("accepted", "familiar", "place")
     )
     if not accepted or not familiar:
         raise KeyError("no view")
+    if place and place.keys() != accepted.keys():
+        raise KeyError("other views of the place")
     posture = None
     if "posture_weights" in arrays:
         posture = Posture(arrays["posture_weights"], arrays["posture_bias"])
-    return InputGate(accepted, familiar, posture, _origin(arrays))
+    return InputGate(accepted, familiar, posture, _origin(arrays), place or None)
 
 
 def _origin(arrays: Mapping[str, Rows]) -> Origin | None:

@@ -1,0 +1,116 @@
+"""The last layer of a network, refitted to films of one place: a logistic regression that starts from what is there.
+
+The new logit of a film is a * (the parent's logit) + c + delta . features, with delta held small: few films leave the
+parent's ranking as it is, many may change it. It goes into the weights of the network itself, so that one graph
+answers as before:
+
+    a dense head over pooled or flattened features      its kernel and bias
+    a map by design with a part for the whole film      kernel and bias of that part, and scale and offset of the map:
+                                                        every place is raised or lowered alike, so that the map still
+                                                        averages to the logit and shows the same places
+    a map by design without one                         scale and offset alone, which cannot change the ranking
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from cxr.model.backend import Outputs
+from cxr.model.decision import sigmoid
+from cxr.model.efficientnet_lite import CONTEXT, EVIDENCE
+from cxr.types import Logits
+
+Rows = NDArray[np.float64]
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""How freely features may speak, as the inverse strength of the penalty in scikit-learn's logistic regression."""
+_SCALE_SPREAD = 3.0
+_SCALE_BOUNDS = (0.05, 20.0)
+"""The scale of the parent's logit stays positive: what it took for pneumonia is not turned round, only outweighed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What is done to a logit: scale * logit + features @ weights + bias, for features (n, d)."""
+
+    scale: float
+    weights: Rows
+    bias: float
+
+    def logits(self, parent: Logits, features: Rows) -> Logits:
+        """The new logits (n,) of films with the parent's logits (n,)."""
+        return self.scale * parent + features @ self.weights + self.bias
+
+
+def read_by_head(outputs: Outputs, model: Any) -> Rows:
+    """The features (n, d) that a refitted head may weigh anew; d is 0 for a map by design without a whole-film part.
+
+    Args:
+        outputs: The network's, for n films.
+        model: The Keras model, for its layers' names and sizes.
+    """
+    names = {layer.name for layer in model.layers}
+    if EVIDENCE not in names:
+        width = outputs.features.shape[1]
+    elif CONTEXT in names:
+        width = model.get_layer(CONTEXT).get_weights()[0].shape[0]
+    else:
+        width = 0
+    return outputs.features[:, outputs.features.shape[1] - width :].astype(np.float64)
+
+
+def fit_change(parent: Logits, features: Rows, y_true: NDArray[np.uint8], strength: float) -> Change:
+    """The change that makes the labels most probable, both classes weighing the same, with small weights.
+
+    Args:
+        parent: The parent's logits (n,).
+        features: (n, d); each is standardised before it is penalised.
+        y_true: (n,), 1 is PNEUMONIA; both classes present.
+        strength: See STRENGTHS.
+    """
+    mean = features.mean(axis=0)
+    spread = features.std(axis=0) + 1e-6
+    rows = (features - mean) / spread
+    weight = len(y_true) * (0.5 / np.bincount(y_true, minlength=2))[y_true]
+
+    def loss(values: Rows) -> tuple[float, Rows]:
+        scale, bias, weights = values[0], values[1], values[2:]
+        logits = scale * parent + bias + rows @ weights
+        signed = np.where(y_true == 1, -logits, logits)
+        total = weight @ np.logaddexp(0.0, signed) + weights @ weights / (2 * strength)
+        total += (scale - 1) ** 2 / (2 * _SCALE_SPREAD**2)
+        slope = weight * (sigmoid(logits) - y_true)
+        gradient = [
+            [slope @ parent + (scale - 1) / _SCALE_SPREAD**2, slope.sum()],
+            slope @ rows + weights / strength,
+        ]
+        return float(total), np.concatenate(gradient)
+
+    start = np.concatenate([[1.0, 0.0], np.zeros(rows.shape[1])])
+    bounds = [_SCALE_BOUNDS, *[(None, None)] * (len(start) - 1)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
+    weights = found[2:] / spread
+    return Change(float(found[0]), weights, float(found[1] - weights @ mean))
+
+
+def apply_change(model: Any, change: Change) -> None:
+    """Write a change into the weights of a Keras model whose head is a dense layer of one unit."""
+    names = {layer.name for layer in model.layers}
+    last = model.layers[-1]
+    kernel, offset = (value.astype(np.float64) for value in last.get_weights())
+    if EVIDENCE not in names:
+        last.set_weights(
+            [kernel * change.scale + change.weights[:, None], offset * change.scale + change.bias]
+        )
+        return
+    if CONTEXT not in names:
+        last.set_weights([kernel * change.scale, offset * change.scale + change.bias])
+        return
+    last.set_weights([kernel * change.scale, offset * change.scale])
+    context = model.get_layer(CONTEXT)
+    whole, base = (value.astype(np.float64) for value in context.get_weights())
+    # The last layer scales what this one adds to every place of the map.
+    factor = float(kernel[0, 0]) * change.scale
+    context.set_weights([whole + change.weights[:, None] / factor, base + change.bias / factor])
