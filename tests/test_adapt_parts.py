@@ -55,7 +55,7 @@ def test_the_parent_is_never_turned_round():
     ],
     ids=["dense head", "map with a whole-film part", "map alone"],
 )
-def test_the_change_is_in_the_weights_and_the_map_averages_to_the_new_logit(name, params):
+def test_the_change_is_in_the_weights_and_the_map_shows_the_same_places(name, params):
     batch = to_input_batch(RNG.integers(0, 256, (3, 64, 64), np.uint8))
     model = build_network(name, params, 64)
     before, old_maps = KerasBackend(model).evidence(batch)
@@ -66,7 +66,7 @@ def test_the_change_is_in_the_weights_and_the_map_averages_to_the_new_logit(name
     np.testing.assert_allclose(after.logits, change.logits(before.logits, features), rtol=1e-3, atol=1e-3)
     if name == "efficientnet_lite0":
         shift = maps - 1.5 * old_maps
-        assert np.ptp(shift, axis=(1, 2)).max() < 1e-3, "every place is raised or lowered alike"
+        assert np.ptp(shift, axis=(1, 2)).max() < 1e-3, "every place is scaled, raised or lowered alike"
 
 
 def test_no_patient_is_in_two_folds():

@@ -5,9 +5,8 @@ parent's ranking as it is, many may change it. It goes into the weights of the n
 answers as before:
 
     a dense head over pooled or flattened features      its kernel and bias
-    a map by design with a part for the whole film      kernel and bias of that part, and scale and offset of the map:
-                                                        every place is raised or lowered alike, so that the map still
-                                                        averages to the logit and shows the same places
+    a map by design with a part for the film as a whole kernel and bias of that part; what places add, and so the map,
+                                                        is scaled and shows the same places as before
     a map by design without one                         scale and offset alone, which cannot change the ranking
 """
 
@@ -111,6 +110,6 @@ def apply_change(model: Any, change: Change) -> None:
     last.set_weights([kernel * change.scale, offset * change.scale])
     context = model.get_layer(CONTEXT)
     whole, base = (value.astype(np.float64) for value in context.get_weights())
-    # The last layer scales what this one adds to every place of the map.
+    # The last layer scales what this one adds.
     factor = float(kernel[0, 0]) * change.scale
     context.set_weights([whole + change.weights[:, None] / factor, base + change.bias / factor])

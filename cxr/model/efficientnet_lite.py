@@ -23,6 +23,8 @@ POOLED = "pooling"
 """Name of the layer (n, 1) that holds the map's weighted mean."""
 FILM = "film"
 """Name of the layer (n, channels) of a joint head that the film as a whole is read from."""
+CONTEXT = "context"
+"""Name of the layer of a joint head that reads them, and gives the log-odds of the film as a whole."""
 MIXED = "mixed_relu"
 """Name of the layer whose channels the evidence is made of."""
 _EVIDENCE_BIAS = -2.0  # most places of most films show nothing
@@ -190,7 +192,7 @@ def _evidence_head(parts: _Parts, deep: Any, fine: Any, width: int, dropout: flo
 def _context(deep: Any, dropout: float) -> Any:
     x = layers.GlobalAveragePooling2D(dtype="float32", name=FILM)(deep)
     x = layers.Dropout(dropout, dtype="float32", name="film_dropout")(x)
-    return layers.Dense(1, kernel_initializer="zeros", dtype="float32", name="context")(x)
+    return layers.Dense(1, kernel_initializer="zeros", dtype="float32", name=CONTEXT)(x)
 
 
 def trunk_stages(model: keras.Model) -> list[Any]:

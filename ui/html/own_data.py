@@ -16,6 +16,14 @@ if TYPE_CHECKING:  # it brings scikit-learn with it
     from evaluation.own_data import OwnData
 
 
+MOST_UNFAMILIAR = 0.2
+"""Share of films that are refused or unfamiliar above which the model may gain from adapting."""
+GOOD_AUC = 0.95
+"""Where even the upper end of the AUC's interval is below, it may gain as well."""
+FILMS_TO_ADAPT = 50
+"""Of each class, for a new last layer (trainer.adapt_fit.ENOUGH_FOR_HEAD)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Checked:
     """What the page remembers of a check: answers and figures, no pixel."""
@@ -55,6 +63,7 @@ def result(checked: Checked, locale: Locale, target: float, prevalence: float) -
         found=suggestion,
         expected=_expected(suggestion, locale),
         few=_few(suggestion),
+        adapting=_adapting(checked),
         tiles=about.tiles(explorer.at(suggestion.threshold, prevalence), locale),
         table=about.figures_table(checked.metrics, locale),
     )
@@ -76,6 +85,17 @@ def _few(suggestion: Suggestion) -> str:
     if suggestion.may_miss >= 5 and suggestion.interval:
         return ""
     return "suggest.few" if suggestion.may_miss else "suggest.one"
+
+
+def _adapting(checked: Checked) -> str:
+    """The key of the advice on `python -m trainer adapt`; "" where the model does as well here as where it was made."""
+    unfamiliar = sum(row.answer.scope != "familiar" for row in checked.rows)
+    interval = checked.metrics["roc_auc"]["ci95"]
+    strange = unfamiliar > MOST_UNFAMILIAR * len(checked.rows)
+    if not strange and (interval is None or interval[1] >= GOOD_AUC):
+        return ""
+    fewest = min(checked.metrics["n_normal"], checked.metrics["n_pneumonia"])
+    return "own.adapt" if fewest >= FILMS_TO_ADAPT else "own.adapt.few"
 
 
 def _with_range(share: Share, locale: Locale) -> str:
