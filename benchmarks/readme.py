@@ -5,7 +5,7 @@ Each table stands between two comments; nothing in it is typed by hand.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,9 @@ WORDS = {
         "step": "An epoch of the default recipe takes {ratio} times as long as its steps by `train_on_batch` alone.",
         "members": "Each of its {n} networks alone, by seed: {figures} (mean, standard deviation).",
         "rest": "Called UNCERTAIN: {share}% of the test films; accuracy on the rest: {accuracy}.",
+        "elsewhere": "films of other hospitals (adults) | number | read | normal films read, not called PNEUMONIA | "
+        "ROC AUC",
+        "pairs": "{source}, pairs alike in exposure and view, on which the model was chosen",
     },
     "README.es.md": {
         "head": "medida",
@@ -78,6 +81,9 @@ WORDS = {
         "ocuparon como mucho {peak} MB.",
         "step": "Una época de la receta por defecto tarda {ratio} veces lo que sus pasos con `train_on_batch`.",
         "members": "Cada una de sus {n} redes por separado, por semilla: {figures} (media, desviación típica).",
+        "elsewhere": "imágenes de otros hospitales (adultos) | número | leídas | normales leídas y no llamadas "
+        "PNEUMONIA | AUC ROC",
+        "pairs": "{source}, parejas iguales en exposición y proyección, con las que se eligió el modelo",
         "rest": "UNCERTAIN (indeterminado): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
     },
 }
@@ -112,7 +118,26 @@ def table(metrics: Mapping[str, Any], words: Mapping[str, str]) -> str:
             if key in SHOWN
         )
         lines += ["", words["members"].format(n=members["n"], figures="; ".join(each))]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_elsewhere(metrics.get("elsewhere", {}), words, figure)])
+
+
+def _elsewhere(
+    sources: Mapping[str, Any], words: Mapping[str, str], figure: Callable[[str], str]
+) -> list[str]:
+    """A table of the films of other hospitals that no part of the model was fitted to, and of pairs among them."""
+
+    def cell(found: Mapping[str, Any] | None) -> str:
+        return f"{figure(show(found))} ({figure(interval(found))})" if found else "-"
+
+    rows = []
+    for source, of in sources.items():
+        if of["n"]:
+            cells = (cell(of[key]) for key in ("read", "not_called_pneumonia", "roc_auc"))
+            rows.append(f"| {source} | {of['n']} | {' | '.join(cells)} |")
+        if pairs := of.get("pairs"):
+            name = words["pairs"].format(source=source)
+            rows.append(f"| {name} | {pairs['n']} | | | {cell(pairs['roc_auc'])} |")
+    return ["", f"| {words['elsewhere']} |", "|---|---|---|---|---|", *rows] if rows else []
 
 
 def speeds(found: Mapping[str, Any], words: Mapping[str, str]) -> str:

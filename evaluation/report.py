@@ -80,7 +80,8 @@ def write_report(
         _model_and_data(metrics, context),
         _figures(metrics),
         _decisions(metrics),
-        _subgroups(metrics),
+        _groups("Subgroups", "Pneumonia", metrics["subgroups"], _OF_SUBTYPES),
+        _groups("Sources", "Source", metrics.get("per_source", {}), _OF_SOURCES),
         _plots(plots_folder),
         _worst_errors(context["worst_errors"], metrics),
         *_audit(metrics),
@@ -187,26 +188,30 @@ def _count(count: int, of: int) -> str:
     return f"{count:,} ({count / of:.1%})" if of else f"{count:,}"
 
 
-def _subgroups(metrics: Mapping[str, Any]) -> str:
-    if not metrics["subgroups"]:
+_OF_SUBTYPES = "All normal films against the pneumonia films of one kind; value and 95% interval"
+_OF_SOURCES = "The films of each source by themselves; value and 95% interval"
+
+
+def _groups(title: str, what: str, groups: Mapping[str, Any], caption: str) -> str:
+    """A table with a row for each group of films; nothing where there is none."""
+    if not groups:
         return ""
     names = [FIGURES[key][0] for key in SUBGROUP_FIGURES]
     numbers = tuple(range(1, len(names) + 2))
-    head = _row(["Pneumonia", "Films", *names], "th", numbers)
+    head = _row([what, "Films", *names], "th", numbers)
     rows = "\n".join(
         _row(
             [
-                subtype,
+                name,
                 f"{group['n_normal']:,} + {group['n_pneumonia']:,}",
                 *(f"{_value(group[key])}\n{_interval(group[key])}" for key in SUBGROUP_FIGURES),
             ],
             "td",
             numbers,
         )
-        for subtype, group in metrics["subgroups"].items()
+        for name, group in groups.items()
     )
-    caption = "All normal films against the pneumonia films of one kind; value and 95% interval"
-    return _section("Subgroups", _table(caption, head, rows))
+    return _section(title, _table(caption, head, rows))
 
 
 def _plots(folder: Path) -> str:

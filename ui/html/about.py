@@ -65,6 +65,7 @@ def about(served: Served, locale: Locale) -> Markup:
         data=training.get("data", "?"),
         films=training["films"]["train"] if told else None,
         prevalence=training["prevalence"] if told else None,
+        adapted=bundle.description.adapted_from if bundle else None,
         identity=_identity(served, locale),
         limits=LIMITS,
     )
@@ -83,7 +84,26 @@ def measured(served: Served, locale: Locale) -> Markup:
         films=_films(figures, locale),
         validation=validation,
         table=figures_table(figures, locale, validation),
+        elsewhere=_elsewhere(figures, locale),
     )
+
+
+def _elsewhere(figures: Mapping[str, Any], locale: Locale) -> list[str]:
+    """A line for each hospital whose films no part of the model was fitted to, and for pairs among them."""
+    lines = []
+    for source, of in figures.get("elsewhere", {}).items():
+        if of["n"] and of["not_called_pneumonia"]["value"] is not None:
+            read, kept = (percent(of[key]["value"], locale, 0) for key in ("read", "not_called_pneumonia"))
+            count = number(of["n"], locale)
+            lines.append(say("measured.elsewhere.row", locale, source=source, n=count, read=read, kept=kept))
+        pairs = of.get("pairs")
+        if pairs and pairs["roc_auc"]:
+            area = pairs["roc_auc"]
+            auc, low, high = (number(value, locale, 3) for value in (area["value"], *area["ci95"]))
+            count = number(pairs["n"], locale)
+            said = {"source": source, "n": count, "auc": auc, "low": low, "high": high}
+            lines.append(say("measured.elsewhere.pairs", locale, **said))
+    return lines
 
 
 def figures_table(
