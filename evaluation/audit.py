@@ -1,10 +1,11 @@
 """Does the model read lungs, or something that goes along with the label? And do its maps show what it uses?
 
-Three questions, answered with numbers in metrics.json under "audit":
+Answered with numbers in metrics.json under "audit":
 
     baselines   what AUC do numbers reach that hold no anatomy, fitted on the train split?
     views       what becomes of the model's figures when a part of the film, or a property of it, is taken away?
     maps        is the map's peak on an opacity that was planted there, and does it go with the weights?
+    boxes       does the map lie where radiologists drew boxes? Where the data set has any (`evaluation.boxes`).
 """
 
 import io
@@ -28,6 +29,7 @@ from cxr.model.bundle import NetworkSpec
 from cxr.model.predictor import Predictor
 from cxr.phantom import add_opacity, make_phantom
 from cxr.types import FloatArray, ModelPixels
+from evaluation.boxes import box_figures, dilated, enlarged
 
 LUNG_BOX = (0.10, 0.12, 0.90, 0.82)
 """Left, top, right and bottom of a region that holds both lungs of a film that fills its frame."""
@@ -53,13 +55,16 @@ def audit(
     source: FilmSource | None = None,
     network: NetworkSpec | None = None,
     seed: int = 0,
+    resamples: int = 2000,
 ) -> dict[str, Any]:
     """The audit of a model on labelled films of both classes, through `predictor.preprocess`.
 
     train: the films to fit the baselines on; source: where both were read from, for their sizes; network: what
-    the model is made of, to make it again with random weights. Figures are None where the films leave them
-    undefined or what they need, TensorFlow among it, is not there.
+    the model is made of, to make it again with random weights; resamples: for the intervals of "boxes", which are
+    there where films have boxes. Figures are None where the films leave them undefined or what they need,
+    TensorFlow among it, is not there.
     """
+    boxes = box_figures(predictor, films, resamples, seed)
     return {
         "baselines": _baselines(films, train, source),
         "views": _views(predictor, films),
@@ -68,6 +73,7 @@ def audit(
             "phantoms": _pointing(predictor, _phantoms(predictor, seed)),
             "randomised_weights": _randomised(predictor, films, network, seed),
         },
+        **({"boxes": boxes} if boxes else {}),
     }
 
 
@@ -224,7 +230,7 @@ def _pointing(predictor: Predictor, pairs: Sequence[_Pair]) -> dict[str, Any]:
     hits, hits_of_change, logits, targets = [], [], [], []
     for pair in pairs:
         found, maps = predictor.backend.evidence(to_input_batch(np.stack([pair.healthy, pair.ill])))
-        target = _dilated(pair.mask, round(len(pair.ill) / maps.shape[1] / 2))
+        target = dilated(pair.mask, round(len(pair.ill) / maps.shape[1] / 2))
         hits.append(_points_at(maps[1], target))
         hits_of_change.append(_points_at(maps[1] - maps[0], target))
         targets.append(target.mean())
@@ -241,19 +247,11 @@ def _pointing(predictor: Predictor, pairs: Sequence[_Pair]) -> dict[str, Any]:
 
 
 def _points_at(places: FloatArray, target: np.ndarray) -> bool:
-    fine = Image.fromarray(places).resize(target.shape[::-1], Image.Resampling.BILINEAR)
-    return bool(target.flat[np.asarray(fine).argmax()])
+    return bool(target.flat[enlarged(places, target).argmax()])
 
 
 def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
-
-
-def _dilated(mask: np.ndarray, reach: int) -> np.ndarray:
-    if not reach:  # a filter of one pixel crashes Pillow
-        return mask
-    grown = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * reach + 1))
-    return np.asarray(grown) > 0
 
 
 def _randomised(

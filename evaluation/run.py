@@ -105,7 +105,7 @@ def _audit(
     if fitted_on is not None and not fitted_on.films:
         fitted_on = None  # all of them unreadable: no baselines
     network = predictor.bundle.description.network if predictor.bundle else None
-    return audit(predictor, loaded, fitted_on, source, network, config.seed)
+    return audit(predictor, loaded, fitted_on, source, network, config.seed, config.resamples)
 
 
 def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:

@@ -11,8 +11,10 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from dicom_files import JPEG_12_BIT, smooth
+from dicom_files import JPEG_12_BIT, compressed, dicom_bytes, smooth
 from PIL import Image, TiffImagePlugin
+from pydicom import dcmread
+from pydicom.encaps import get_frame
 
 from cxr import phantom
 from cxr.errors import ImageError
@@ -355,6 +357,51 @@ def test_a_jpeg_of_12_bits_is_read() -> None:
     assert np.abs(image.pixels.astype(int) - smooth(33, 37, 4095)).max() <= 2
     with pytest.raises(ImageError, match="is damaged or cut short"):
         decode(JPEG_12_BIT[:-40])
+
+
+def jpeg_stream(folder: Path, pixels: np.ndarray, bits: int, kind: str) -> bytes:
+    """The bare stream of a DICOM file that GDCM compressed."""
+    data = dcmread(io.BytesIO(compressed(dicom_bytes(pixels, bits), folder, kind)))
+    return get_frame(data.PixelData, 0, number_of_frames=1)
+
+
+@pytest.mark.parametrize("kind", ["JPEGLosslessProcess14_1", "JPEGLosslessProcess14", "JPEGLSLossless"])
+@pytest.mark.parametrize(
+    ("top", "bits", "depth"),
+    [(255, 8, 8), (1023, 10, 10), (4095, 12, 12), (65535, 16, 16), (900, 16, 10)],
+)
+def test_lossless_jpeg_outside_dicom_is_read(
+    tmp_path: Path, kind: str, top: int, bits: int, depth: int
+) -> None:
+    pixels = smooth(34, 37, top).astype(np.uint8 if bits == 8 else np.uint16)
+    content = jpeg_stream(tmp_path, pixels, bits, kind)
+    assert content.startswith(b"\xff\xd8\xff")
+    image = decode(content)
+    assert image.bits == depth
+    assert np.array_equal(image.pixels, pixels)
+
+
+def test_lossless_jpeg_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    content = jpeg_stream(tmp_path, smooth(34, 37, 4095), 16, "JPEGLosslessProcess14_1")
+    with pytest.raises(ImageError, match=r"film is a lossless JPEG that is damaged or cut short"):
+        decode(content[: len(content) // 3], "film")
+    at = content.index(b"\xff\xc3")
+    for marker, words in (
+        (0xC7, "hierarchical kind with 16 bits and one channel"),
+        (0xCB, "arithmetic kind with 16 bits"),
+    ):
+        with pytest.raises(ImageError, match=f"film is a JPEG of the {words}") as caught:
+            decode(content[: at + 1] + bytes([marker]) + content[at + 2 :], "film")
+        assert caught.value.code == "other_image_format"
+    three = content[: at + 9] + b"\3" + content[at + 10 :]
+    with pytest.raises(ImageError, match="a JPEG of the lossless kind with 16 bits and 3 channels"):
+        decode(three, "film")
+
+
+def test_a_git_lfs_pointer_is_named() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+    with pytest.raises(ImageError, match=r"^film is a Git LFS pointer.*git lfs pull"):
+        decode(pointer, "film")
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])

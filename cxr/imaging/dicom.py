@@ -29,7 +29,7 @@ from cxr.imaging.dicom_elements import (
     require_one_image,
     settle,
 )
-from cxr.imaging.dicom_frames import Stored, codestream_header, frame_of, stored_values
+from cxr.imaging.dicom_frames import Stored, codestream_header, frame_of, quiet_gdcm, stored_values
 from cxr.imaging.dicom_levels import (
     every_value,
     has_modality_lut,
@@ -91,7 +91,7 @@ def read_dicom(content: bytes, name: str) -> GrayImage:
             element that cannot be read, or is damaged.
     """
     data, syntax = parse(content, name)
-    _quiet_gdcm()
+    quiet_gdcm()
     frame = frame_of(data, syntax, name) if "PixelData" in data else None
     require_one_image(data, name)
     header = codestream_header(frame, syntax, name)
@@ -106,14 +106,6 @@ def read_dicom(content: bytes, name: str) -> GrayImage:
         every = every_value(data)
         stored = palette(data, every, name)[index_of(stored, every)]
     return _gray_of_rgb(stored, notes, name)
-
-
-def _quiet_gdcm() -> None:
-    """GDCM writes what it reads to standard error. It has one switch for the whole process."""
-    import gdcm
-
-    for switch in (gdcm.Trace.DebugOff, gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff):
-        switch()
 
 
 def _gray(data: "Dataset", stored: Stored, notes: tuple[WarningCode, ...], name: str) -> GrayImage:

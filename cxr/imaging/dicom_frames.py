@@ -68,6 +68,14 @@ def codestream_header(frame: bytes | None, syntax: str, name: str) -> Header | N
     return header
 
 
+def quiet_gdcm() -> None:
+    """GDCM writes what it reads to standard error. It has one switch for the whole process."""
+    import gdcm
+
+    for switch in (gdcm.Trace.DebugOff, gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff):
+        switch()
+
+
 def stored_values(
     data: "Dataset", syntax: "UID", frame: bytes | None, header: Header | None, name: str
 ) -> Stored:

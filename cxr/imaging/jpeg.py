@@ -39,6 +39,12 @@ def jpeg_header(stream: bytes) -> Header | None:
     return Header(bits, height, width, channels, stream[at + 1] in _DCT)
 
 
+def frame_marker(stream: bytes) -> int | None:
+    """The second byte of the first frame header's marker, which tells the kind of JPEG; None without one."""
+    at = _frame_header_at(stream)
+    return None if at is None else stream[at + 1]
+
+
 def _frame_header_at(stream: bytes) -> int | None:
     at = 2
     while at + 10 <= len(stream):

@@ -3,6 +3,7 @@
 import struct
 
 from cxr.errors import ImageError, ImageRule
+from cxr.imaging.jpeg import START, Header, frame_marker, jpeg_header
 
 _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"%PDF-", "document", "a PDF document"),
@@ -32,8 +33,14 @@ _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"\0\0\x01\xb3", "video", "an MPEG video"),
     (b"0&\xb2u\x8ef\xcf\x11", "video", "a Windows Media video"),
 )
+_LFS_POINTER = b"version https://git-lfs"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
+_PROCESSES = {
+    **dict.fromkeys((0xC3, 0xF7), "lossless"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"),
+    **dict.fromkeys((0xC9, 0xCA, 0xCB), "arithmetic"),
+}
 _ADVICE: dict[ImageRule, str] = {
     "document": "Export the radiograph from it as PNG or JPEG.",
     "archive": "Unpack it first.",
@@ -44,6 +51,11 @@ _ADVICE: dict[ImageRule, str] = {
 
 def not_ours(content: bytes, name: str) -> ImageError:
     """The error for a file that is no JPEG, PNG, TIFF, WebP or DICOM; it says what the file is, where that shows."""
+    if content.startswith(_LFS_POINTER):
+        return ImageError(
+            "not_an_image",
+            f"{name} is a Git LFS pointer, which stands for the radiograph. Run git lfs pull, or download the file.",
+        )
     found = _kind(content)
     if found is None:
         return ImageError(
@@ -62,11 +74,21 @@ def _kind(content: bytes) -> tuple[ImageRule, str] | None:
             return code, kind
     if content[4:8] == b"ftyp":
         return _iso_kind(content)
+    if content.startswith(START) and (header := jpeg_header(content)):
+        return "other_image_format", _jpeg_kind(content, header)
     if content[:4] == b"RIFF" and content[8:12] == b"AVI ":
         return "video", "an AVI video"
     if content[4:8] in (b"moov", b"mdat", b"wide"):
         return "video", "a QuickTime video"
     return None
+
+
+def _jpeg_kind(content: bytes, header: Header) -> str:
+    """A JPEG that its decoder did not take: of a rare process (ITU-T T.81, table B.1), depth, or number of channels."""
+    marker = frame_marker(content)
+    process = _PROCESSES.get(marker or 0, "progressive" if marker == 0xC2 else "usual")
+    channels = "one channel" if header.channels == 1 else f"{header.channels} channels"
+    return f"a JPEG of the {process} kind with {header.bits} bits and {channels}"
 
 
 def _iso_kind(content: bytes) -> tuple[ImageRule, str]:

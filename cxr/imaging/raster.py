@@ -3,6 +3,7 @@
 - 8-bit films are taken as they are; deeper ones have one gray channel, and 16-bit colour is refused.
 - Colour of 8 bits is reduced to luma (ITU-R BT.601); equal channels come out unchanged.
 - Transparency is laid over black; EXIF orientation and "white is zero" are undone. Each such step is noted.
+- Lossless JPEG and JPEG-LS of one channel are read by GDCM.
 - Of the pictures that a camera puts into one file (MPO) the first is read, and that is noted.
 """
 
@@ -19,6 +20,7 @@ from cxr.imaging import tiff
 from cxr.imaging.gray import GrayImage, check_size, from_array, is_coloured, luma, too_large
 from cxr.imaging.jpeg import decode_12_bit, is_12_bit_gray, jpeg_header
 from cxr.imaging.kinds import not_ours
+from cxr.imaging.lossless_jpeg import is_lossless_gray, read_lossless
 from cxr.types import WarningCode
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
@@ -48,6 +50,8 @@ def read_raster(content: bytes, name: str) -> GrayImage:
     Raises:
         ImageError: as `cxr.imaging.decode.decode`.
     """
+    if is_lossless_gray(content):
+        return read_lossless(content, name)
     try:
         if is_12_bit_gray(content):
             return _from_12_bit_jpeg(content, name)
