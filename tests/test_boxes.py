@@ -39,7 +39,7 @@ class MapBackend:
 
     def evidence(self, batch: InputBatch) -> tuple[Outputs, EvidenceMap]:
         cells = batch.reshape(len(batch), 20, 2, 20, 2).mean(axis=(2, 4))
-        maps = {"film": cells - 0.5, "corner": np.zeros_like(cells), "against": cells - 9}[self._kind]
+        maps = {"film": cells - 0.2, "corner": np.zeros_like(cells), "against": cells - 9}[self._kind]
         if self._kind == "corner":
             maps[:, 19, 19] = 1
         return self.outputs(batch), maps

@@ -268,6 +268,80 @@ def test_models_inside_the_model_are_served_with_a_map(make, tmp_path, monkeypat
     assert explained.evidence.std() > 0
 
 
+def rgb_convolutions() -> keras.Model:
+    kept = [layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(1, activation="sigmoid")]
+    return keras.Sequential([keras.Input((48, 48, 3)), *kept])
+
+
+def rgb_application() -> keras.Model:
+    """The most common file of all: a base from keras.applications under a head, with its own normalisation."""
+    base = keras.applications.MobileNetV2((48, 48, 3), alpha=0.35, include_top=False, weights=None)
+    inputs = keras.Input((48, 48, 3))
+    normalised = layers.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.1, 0.2, 0.3])(inputs)
+    pooled = layers.GlobalAveragePooling2D()(base(layers.Rescaling(2.0, offset=-1.0)(normalised)))
+    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(layers.Dropout(0.3)(pooled)))
+
+
+@pytest.mark.parametrize("make", [rgb_convolutions, rgb_application])
+def test_a_model_of_three_channels_reads_the_gray_film_in_each(make, tmp_path, monkeypatch):
+    keras.utils.set_random_seed(6)
+    model = make()
+    path = tmp_path / "rgb.h5"
+    model.save(path)
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    predictor = opened(path)
+    explained = predictor.explain(FILM)
+    batch = np.repeat(predictor.pixels(FILM)[None, :, :, None] / np.float32(255), 3, axis=-1)
+    assert explained.answer.probability == pytest.approx(float(model(batch)[0, 0]), abs=1e-5)
+    assert explained.evidence.shape == (FILM.height, FILM.width)
+    assert explained.evidence.std() > 0
+
+
+def adapted_normalisation() -> keras.Model:
+    """Its mean and variance are weights."""
+    normal = layers.Normalization()
+    normal.adapt(np.random.default_rng(0).normal(0.3, 0.2, (20, 48, 48, 3)))
+    kept = [layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(1, activation="sigmoid")]
+    return keras.Sequential([keras.Input((48, 48, 3)), normal, *kept])
+
+
+def test_an_adapted_normalisation_is_kept(tmp_path, monkeypatch):
+    test_a_model_of_three_channels_reads_the_gray_film_in_each(adapted_normalisation, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("shape", "head", "said"),
+    [
+        (
+            (48, 48, 4),
+            layers.Dense(1, activation="sigmoid"),
+            r"reads \(None, 48, 48, 4\), but a film is one square",
+        ),
+        (
+            (48, 40, 1),
+            layers.Dense(1, activation="sigmoid"),
+            r"reads \(None, 48, 40, 1\), but a film is one square",
+        ),
+        ((None, None, 3), layers.Dense(1, activation="sigmoid"), r"reads \(None, None, None, 3\)"),
+        (
+            (48, 48, 3),
+            layers.Dense(2, activation="softmax", name="classes"),
+            r"layer classes \(Dense\).*\(None, 2\)",
+        ),
+        ((48, 48, 1), layers.Dense(1, name="logit"), r"ends in the layer logit \(Dense\).*by a sigmoid"),
+    ],
+    ids=["four_channels", "not_square", "any_size", "two_classes", "logits"],
+)
+def test_another_contract_is_refused_by_the_layer(shape, head, said, tmp_path, monkeypatch):
+    path = tmp_path / "other.h5"
+    keras.Sequential([keras.Input(shape), layers.Conv2D(2, 3), layers.GlobalAveragePooling2D(), head]).save(
+        path
+    )
+    monkeypatch.setenv("MODEL_PREPROCESS", STATED)
+    with pytest.raises(BundleError, match=rf"^other\.h5 .*{said}"):
+        opened(path)
+
+
 def keep_groups(value) -> None:
     """Keras 2 wrote groups = 1 into every DepthwiseConv2D, which Keras 3 refuses."""
     if isinstance(value, dict) and value.get("class_name") == "DepthwiseConv2D":

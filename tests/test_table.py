@@ -57,6 +57,13 @@ EXPECTED = [("a.png", "all", "NORMAL", "1"), ("sub/c.png", "all", "PNEUMONIA", "
         ("File, Label ,PATIENT\n a.png , normal,1\n\nsub\\c.png,BACTERIA,2\n", "films.csv"),
         ("file;label;patient\nA.PNG;normal;1\n./sub/../sub/c.png;neumonía;2\n".encode("cp1252"), "films.csv"),
         ("file\tlabel\tpatient\na.png\tnormal\t1\nsub/c.png\tneumonía\t2\n".encode("utf-16"), "films.csv"),
+        ('"file","label","patient"\r"a.png","normal","1"\r"sub/c.png","pneumonia","2"\r', "old-mac.csv"),
+        ("file|label|patient\na.png|normal|1\nsub/c.png|pneumonia|2\n", "films.csv"),
+        ("file,label,patient\na,normal,1\nSUB/C,pneumonia,2\n", "without-suffixes.csv"),
+        (
+            'file,label,patient,note\na.png,normal,1,"two\nlines, of ""text"""\nsub/c.png,viral,2,\n',
+            "films.csv",
+        ),
     ],
 )
 def test_what_spreadsheets_write(tmp_path: Path, text: str | bytes, name: str) -> None:
@@ -132,6 +139,14 @@ def test_a_missing_file_is_told_when_it_is_read(tmp_path: Path) -> None:
     films(tmp_path)
     source = open_data(table(tmp_path, "file,label\na.png,0\ngone.png,1\n"))
     with pytest.raises(DataError, match=r"gone\.png does not exist, but films\.csv names it"):
+        source.read(source.films[1])
+
+
+def test_a_name_without_its_suffix_must_name_one_file(tmp_path: Path) -> None:
+    films(tmp_path, "a.png", "b.png", "b.dcm", "c.d.png")
+    source = open_data(table(tmp_path, "file,label\na,normal\nb,normal\nc.d,pneumonia\n"))
+    assert [film.path for film in source.films] == ["a.png", "b", "c.d.png"]
+    with pytest.raises(DataError, match=r"b does not exist, but films\.csv names it"):
         source.read(source.films[1])
 
 

@@ -15,6 +15,7 @@ from cxr.data.names import PassedOver, is_clutter, is_hidden_film, printable
 from cxr.errors import DataError
 from cxr.imaging.decode import MAX_BYTES
 from cxr.imaging.dicom import PEEK
+from cxr.imaging.kinds import other_archive
 
 MAX_MEMBERS = 200_000
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
@@ -50,6 +51,8 @@ class Archive:
                 member.filename = _settled(member)
             files = [member for member in every if not member.filename.endswith("/")]
         except _BROKEN as error:
+            if kind := kind_of_archive(path):
+                raise DataError(f"{name} is {kind}, not a .zip. Unpack it and pack it as a .zip.") from error
             raise DataError(
                 f"{name} is no .zip or is damaged ({reason(error)}). Download or copy it again."
             ) from error
@@ -75,6 +78,13 @@ class Archive:
         try:
             with self._archive.open(self._by_name[name]) as stream:
                 return stream.read(most)
+        except (
+            NotImplementedError
+        ) as error:  # Deflate64 among others, which Windows takes for files above 2 GB
+            raise DataError(
+                f"{name} is packed by a method that is not read here ({reason(error)}). "
+                "Make the archive again by Deflate, the usual method."
+            ) from error
         except _BROKEN as error:
             raise DataError(
                 f"{name} is damaged or encrypted in the .zip ({reason(error)}). Make the archive again."
@@ -89,6 +99,15 @@ def is_archive(path: Path) -> bool:
     """True for a file that begins as a .zip does, or is named so."""
     with path.open("rb") as stream:
         return stream.read(4) in _SIGNATURES or path.suffix.lower() == ".zip"
+
+
+def kind_of_archive(path: Path) -> str | None:
+    """What an archive of another kind than .zip is, such as "a RAR archive", or None where it is none."""
+    try:
+        with path.open("rb") as stream:
+            return other_archive(stream.read(PEEK))
+    except OSError:
+        return None
 
 
 def reason(error: Exception) -> str:

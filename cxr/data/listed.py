@@ -3,7 +3,8 @@
 import os
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +13,11 @@ from cxr.data.archive import Archive
 from cxr.data.base import Reading
 from cxr.data.films import Film, describe
 from cxr.data.finding import read_file
-from cxr.data.names import PassedOver, printable, settle, told
+from cxr.data.names import PassedOver, printable, settle, suffix_of, told
 from cxr.data.table import Row
 from cxr.data.words import BARE_SPLIT, class_of, split_of, subtype_of
 from cxr.errors import DataError
+from cxr.imaging.decode import SUFFIXES
 from cxr.types import PNEUMONIA
 
 
@@ -32,12 +34,16 @@ class Files(Protocol):
         """The bytes of a file. Raises DataError."""
 
 
+_Listing = tuple[dict[str, str], dict[str, str]]
+"""Paths of the files of a folder, and of its folders, by their names as a table may spell them."""
+
+
 class DiskFiles:
     """Files on disk, looked for from the table's folder. A key is the absolute path."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._listings: dict[str, dict[str, str]] = {}
+        self._listings: dict[str, _Listing] = {}
 
     def find(self, cell: str) -> str | None:
         for spelling in _spellings(cell):
@@ -45,18 +51,27 @@ class DiskFiles:
             if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises where a name is too long
                 return path
         folder, name = os.path.split(os.path.normpath(self._folder / cell.replace("\\", "/")))
-        other_case = self._listing(folder).get(name.lower())
-        return os.path.join(folder, other_case) if other_case else None  # noqa: PTH118
+        files, _ = self._listing(self._meant_folder(folder))
+        return files.get(_plain(name))
 
-    def _listing(self, folder: str) -> dict[str, str]:
-        """The files of a folder, by their names in lower case."""
+    def _meant_folder(self, folder: str) -> str:
+        """The folder, or where it lies below the table's and does not exist, the one whose name has another case."""
+        if os.path.isdir(folder) or not folder.startswith(f"{self._folder}{os.sep}"):  # noqa: PTH112
+            return folder
+        parent, name = os.path.split(folder)
+        _, folders = self._listing(self._meant_folder(parent))
+        return folders.get(_plain(name), folder)
+
+    def _listing(self, folder: str) -> _Listing:
+        """The files of a folder, by their names as a table may spell them, and its folders."""
         if folder not in self._listings:
             try:
-                with os.scandir(folder) as entries:
-                    found = {entry.name.lower(): entry.name for entry in entries if entry.is_file()}
+                with os.scandir(folder) as found:
+                    entries = [(entry.name, entry.path, entry.is_dir()) for entry in found]
             except (OSError, ValueError):
-                found = {}
-            self._listings[folder] = found
+                entries = []
+            files = _by_spelling({name: path for name, path, is_folder in entries if not is_folder})
+            self._listings[folder] = files, {_plain(name): path for name, path, inner in entries if inner}
         return self._listings[folder]
 
     def names(self, keys: Sequence[str]) -> list[str]:
@@ -78,18 +93,30 @@ class MemberFiles:
 
     def __init__(self, archive: Archive, folder: str) -> None:
         self._archive, self._folder = archive, folder
-        self._by_name = {member.filename: member.filename for member in archive.members}
-        self._by_plain = {_plain(name): name for name in self._by_name}
+        names = [member.filename for member in archive.members]
+        self._names = frozenset(names)
+        self._by_spelling = _by_spelling(dict(zip(names, names, strict=True)))
 
     def find(self, cell: str) -> str | None:
         path = posixpath.normpath(posixpath.join(self._folder, cell.replace("\\", "/")))
-        return self._by_name.get(path) or self._by_plain.get(_plain(path))
+        return path if path in self._names else self._by_spelling.get(_plain(path))
 
     def names(self, keys: Sequence[str]) -> list[str]:
         return list(keys)
 
     def read(self, key: str) -> bytes:
         return self._archive.read(key)
+
+
+def _by_spelling(keys: Mapping[str, str]) -> dict[str, str]:
+    """Keys by the names of files in lower case, and without the suffix of an image where that leaves one file only."""
+    bare: dict[str, list[str]] = defaultdict(list)
+    for name, key in keys.items():
+        suffix = suffix_of(name)
+        if suffix in SUFFIXES:
+            bare[_plain(name)[: -len(suffix)]].append(key)
+    alone = {stem: found[0] for stem, found in bare.items() if len(found) == 1}
+    return alone | {_plain(name): key for name, key in keys.items()}
 
 
 def _plain(name: str) -> str:

@@ -40,23 +40,28 @@ def printable(name: str) -> str:
     return _UNPRINTABLE.sub(lambda found: _SHORT.get(found[0]) or f"\\x{ord(found[0]):02x}", text)
 
 
-def settle(names: Iterable[str]) -> dict[str, str]:
+def settle(names: Iterable[str], as_text: Callable[[str], str] = printable) -> dict[str, str]:
     """Each name as text, and the name that it stands for. Two names of one text are kept apart by a number."""
     settled: dict[str, str] = {}
     for name in names:
-        text = printable(name)
+        text = as_text(name)
         number = 2
         while text in settled:
-            place = PurePosixPath(printable(name))
+            place = PurePosixPath(as_text(name))
             text = str(place.with_name(f"{place.stem}~{number}{place.suffix}"))
             number += 1
         settled[text] = name
     return settled
 
 
+def slashed(name: str) -> str:
+    """A name as text, where programs that do not know "\\" unpacked a .zip of Windows: its folders are in the name."""
+    return printable(name.replace("\\", "/"))
+
+
 def is_clutter(path: str) -> bool:
     """True for what operating systems leave in folders and archives, and for hidden files and folders."""
-    *folders, name = path.lower().split("/")
+    *folders, name = path.lower().replace("\\", "/").split("/")
     return (
         name.startswith(".")
         or name in _SYSTEM_FILES

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr.data.archive import is_archive
+from cxr.data.archive import is_archive, kind_of_archive
 from cxr.data.base import DataIdentity, FilmSource, Reading, with_source
 from cxr.data.hub_data import DEFAULT_HUB_DATA, HubSource
 from cxr.data.patients import patient_by_name, patient_by_pattern
@@ -99,4 +99,6 @@ def _open(data: str, reading: Reading) -> FilmSource:
         raise DataError(f"{path.name} is a workbook. Save its sheet as CSV and pass that.")
     if is_archive(path):
         return ZipSource(path, reading)
+    if kind := kind_of_archive(path):
+        raise DataError(f"{path.name} is {kind}. Unpack it and pass the folder, or pack it as a .zip.")
     raise DataError(f"{path.name} is no DATA: that is {_FORMS}.")

@@ -4,7 +4,7 @@
     label    NORMAL or PNEUMONIA, or another common word for them; bacteria and virus        needed
     patient, split, subtype, source, age, sex, view, pair                                          where there are
 
-UTF-8 with or without a mark, UTF-16, or Windows-1252; "," or ";" or a tab between cells, whichever the first line
+UTF-8 with or without a mark, UTF-16, or Windows-1252; ",", ";", "|" or a tab between cells, whichever the first line
 holds most; Excel's line "sep=;" is known.
 """
 
@@ -56,7 +56,7 @@ def read_table(content: bytes, name: str, reading: Reading) -> list[Row]:
     if first.strip().lower().startswith("sep="):
         separator = first.strip()[4:] or ","
     else:
-        separator = max(",;\t", key=first.count)
+        separator = max(",;\t|", key=first.count)
         lines.seek(0)
     try:
         reader = csv.reader(lines, delimiter=separator, strict=True)

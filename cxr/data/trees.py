@@ -12,7 +12,7 @@ from cxr.data.films import Film
 from cxr.data.finding import peek, read_file, walk
 from cxr.data.layout import find_films, has_class_folders
 from cxr.data.listed import DiskFiles, Files, Listed, MemberFiles, list_films
-from cxr.data.names import PassedOver, kind_of_other, may_be_film, printable, settle, suffix_of
+from cxr.data.names import PassedOver, kind_of_other, may_be_film, printable, settle, slashed, suffix_of
 from cxr.data.table import MOST_BYTES, SUFFIXES, read_table
 from cxr.errors import DataError
 
@@ -49,7 +49,7 @@ class FolderTree:
         self.name = printable(root.resolve().name)
         self.passed_over = PassedOver()
         self._root = root
-        self._raw = settle(walk(root, self.passed_over))
+        self._raw = settle(walk(root, self.passed_over), slashed)
         self.names = list(self._raw)
 
     def begins(self, name: str) -> bytes:

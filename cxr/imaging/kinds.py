@@ -16,6 +16,9 @@ _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"\x1f\x8b", "archive", "a gzip archive"),
     (b"7z\xbc\xaf\x27\x1c", "archive", "a 7z archive"),
     (b"Rar!\x1a\x07", "archive", "a RAR archive"),
+    (b"BZh", "archive", "a bzip2 archive"),
+    (b"\xfd7zXZ\0", "archive", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "archive", "a Zstandard archive"),
     (b"GIF8", "other_image_format", "a GIF image"),
     (b"BM", "other_image_format", "a BMP image"),
     (b"8BPS", "other_image_format", "a Photoshop image"),
@@ -65,6 +68,12 @@ def not_ours(content: bytes, name: str) -> ImageError:
         )
     code, kind = found
     return ImageError(code, f"{name} is {kind}, which is not read here. {_ADVICE[code]}")
+
+
+def other_archive(start: bytes) -> str | None:
+    """What an archive that is no .zip is, such as "a RAR archive", by its first bytes; None for anything else."""
+    found = None if start.startswith(b"PK") else _kind(start)
+    return found[1] if found and found[0] == "archive" else None
 
 
 def _kind(content: bytes) -> tuple[ImageRule, str] | None:

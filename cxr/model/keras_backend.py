@@ -19,7 +19,7 @@ from cxr.types import EvidenceMap, InputBatch
 
 
 class KerasBackend:
-    """A Keras model of one grayscale square input and one sigmoid output."""
+    """A Keras model of one square grayscale input and one sigmoid output."""
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
@@ -42,7 +42,8 @@ class KerasBackend:
         """Load a bare .h5 of plain layers in Keras's safe mode, without its optimizer.
 
         Models inside the model (a base network under a new head, a Sequential in a Sequential) are taken apart into
-        their layers, so that the head can be split from the last feature maps.
+        their layers, so that the head can be split from the last feature maps. A model of three channels, as all of
+        keras.applications are, reads the gray film in each of them.
 
         Raises:
             BundleError: The file holds something else, or Keras cannot read it or take it apart.
@@ -121,10 +122,15 @@ def flattened(model: keras.Model) -> keras.Model:
     """The same network as one functional model without models inside, with layers and weights of its own.
 
     Keras keeps the tensors of an inner model apart from those of the outer one, and threads a Sequential's layers
-    anew for each that it adds: in either case the last feature maps are not connected to the input.
+    anew for each that it adds: in either case the last feature maps are not connected to the input. Of several
+    channels, each gets the gray film.
     """
-    inputs = keras.Input(model.input_shape[1:])
-    return keras.Model(inputs, _through(model, inputs, {}))
+    *square, channels = model.input_shape[1:]
+    gray = keras.Input((*square, 1))
+    inputs = (
+        gray if channels == 1 else keras.layers.Concatenate(name="gray_in_each_channel")([gray] * channels)
+    )
+    return keras.Model(gray, _through(model, inputs, {}))
 
 
 def _through(part: Any, inputs: Any, copies: dict[str, tuple[Any, keras.layers.Layer]]) -> Any:
@@ -138,17 +144,21 @@ def _through(part: Any, inputs: Any, copies: dict[str, tuple[Any, keras.layers.L
             inputs = _through(layer, inputs, copies)
         return inputs
     if isinstance(part, keras.Model):
-        threaded = keras.models.clone_model(
-            part,
-            input_tensors=inputs,
-            clone_function=lambda layer: layer,
-            call_function=lambda step, *args, **_: (
-                _through(step, args[0], copies) if len(args) == 1 else step(*args)
-            ),
+        made = [inputs]
+
+        def call(step: Any, *args: Any, **_: Any) -> Any:
+            made.append(_through(step, args[0], copies) if len(args) == 1 else step(*args))
+            return made[-1]
+
+        keras.models.clone_model(
+            part, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call
         )
-        return threaded.outputs[0]
+        # The last layer's own answer: the clone's outputs are cut off from inputs that are no model's beginning.
+        return made[-1]
     if not isinstance(part, keras.layers.Layer):
         return part(inputs)  # an operation without weights, such as a sum
+    if isinstance(part, keras.layers.Normalization):
+        part = _as_rescaling(part)
     name = next((name for name, (original, _) in copies.items() if original is part), None)
     if name is None:
         config = part.get_config()
@@ -160,21 +170,32 @@ def _through(part: Any, inputs: Any, copies: dict[str, tuple[Any, keras.layers.L
     return outputs
 
 
+def _as_rescaling(part: keras.layers.Normalization) -> keras.layers.Rescaling:
+    """The same arithmetic with constants, which the export can read."""
+    if part.invert:
+        raise ValueError(f"The layer {part.name} undoes a normalisation.")
+    scale = 1 / np.maximum(np.sqrt(np.asarray(part.variance)), keras.config.epsilon())
+    return keras.layers.Rescaling(scale.tolist(), (-np.asarray(part.mean) * scale).tolist(), name=part.name)
+
+
 def _check_contract(model: keras.Model, path: Path) -> None:
     shape, head = model.input_shape, model.layers[-1]
-    square = (
-        isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[3] == 1 and shape[1]
-    )
+    square = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2] and shape[1]
+    if not square or shape[3] not in (1, 3):
+        raise BundleError(
+            f"{path.name} reads {shape}, but a film is one square image of a fixed size with one channel, or with "
+            "three that are alike. Pass a model of such an input."
+        )
     sigmoid_head = (
         isinstance(head, keras.layers.Dense | keras.layers.Activation)
         and head.activation is keras.activations.sigmoid
         and model.output_shape == (None, 1)
     )
-    if not (square and sigmoid_head):
+    if not sigmoid_head:
         raise BundleError(
-            "a model from one square grayscale image to one sigmoid probability",
-            f"{path.name} from {shape} to {model.output_shape} by {type(head).__name__}",
-            "pass a model of the original's kind, or a bundle",
+            f"{path.name} ends in the layer {head.name} ({type(head).__name__}) with the output {model.output_shape}, "
+            "but its answer must be one probability by a sigmoid, of the shape (None, 1). Pass such a model, or a "
+            "bundle."
         )
 
 

@@ -39,6 +39,7 @@ _LAYERS = _ORIGINAL | frozenset(
         "Maximum",
         "Minimum",
         "Multiply",
+        "Normalization",
         "PReLU",
         "Permute",
         "ReLU",
