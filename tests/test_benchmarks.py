@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import worker
+from benchmarks import finding, worker
 from benchmarks.__main__ import describe
 from benchmarks.drawing import draw
 from benchmarks.films import SMALL, write_films
@@ -29,3 +29,10 @@ def test_the_table_and_the_plot_are_made_of_the_results(tmp_path):
 def test_a_measurement_counts_every_film(tmp_path, kind):
     found = kind(write_films(tmp_path / "films", 45, SMALL))
     assert found["films"] == 45 and found["films_per_second"] > 0 and found["peak_mb"] > 0
+
+
+def test_finding_is_measured_against_os_walk(capsys):
+    found = finding.measure(finding.FindingConfig(files=200, rounds=1))
+    assert list(found) == ["os.walk", "find", "open"]
+    printed = capsys.readouterr().out
+    assert printed.count("200 files in") == 3 and "1.0 times os.walk" in printed

@@ -76,6 +76,20 @@ def test_pipes_and_hidden_things_are_said(tmp_path: Path) -> None:
     }
 
 
+def test_a_tree_may_be_deep_and_system_folders_are_not_read(tmp_path: Path) -> None:
+    """Deeper than Python's own limit of calls inside calls allows a walk that calls itself."""
+    write(tmp_path / "__MACOSX" / "a" / "x.png")
+    write(tmp_path / "@eaDir" / "x.png")
+    deep = tmp_path
+    for _ in range(1200):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    (deep / "x.png").touch()
+    files, passed_over = found(tmp_path)
+    assert files == [f"{'d/' * 1200}x.png"]
+    assert not passed_over
+
+
 def test_films_of_a_folder_a_glob_or_one_file(tmp_path: Path) -> None:
     dicom = dicom_bytes(np.full((64, 64), 90, np.uint8))
     for name in ("a.PNG", "b/c.jpg", "b/notes.txt"):

@@ -60,6 +60,11 @@ def test_names_of_one_text_are_kept_apart() -> None:
         (".trash/x.png", True),
         ("a/.x.png", True),
         (".git/config", False),
+        ("__MACOSX\\a\\x.png", False),
+        ("a\\._x.png", False),
+        ("a\\.x.png", True),
+        ("Icon\r", False),
+        ("$RECYCLE.BIN/x.png", False),
     ],
 )
 def test_clutter(path: str, hidden_film: bool) -> None:
@@ -70,6 +75,13 @@ def test_clutter(path: str, hidden_film: bool) -> None:
 
 def nothing(path: str) -> bytes:
     raise AssertionError(f"{path} need not be opened")
+
+
+@pytest.mark.parametrize(
+    "path", ["MACOSX/x.png", "a.b/x.png", "desktop.ini/x.png", "a/xdesktop.ini", "Thumbs.db.png"]
+)
+def test_no_clutter(path: str) -> None:
+    assert not is_clutter(path)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "b.JPEG", "c.Png", "d.tif", "e.dcm", "f.DICOM", "g.webp"])

@@ -37,12 +37,14 @@ class Reading:
     """How DATA is to be read.
 
     patient_of: tells patients; columns: our name of a column -> the table's; has_options: whether the reader of a
-    message can pass the options of a command, or only send other files, as on the page.
+    message can pass the options of a command, or only send other files, as on the page; source: the name that was
+    given to the DATA, if one was.
     """
 
     patient_of: Naming = patient_by_name
     columns: Mapping[str, str] = field(default_factory=dict)
     has_options: bool = True
+    source: str = ""
 
 
 def identify(

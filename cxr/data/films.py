@@ -65,14 +65,19 @@ class Film:
 
 
 def describe(
-    path: str, split: str, label: str, subtype: str = "", patient_of: Naming = patient_by_name
+    path: str,
+    split: str,
+    label: str,
+    subtype: str = "",
+    patient_of: Naming = patient_by_name,
+    source: str = "",
 ) -> Film:
     """A Film from its place and file name. Where `patient_of` finds no patient, the film is a patient of its own.
 
     subtype: what folders say; else the file's name is asked.
     """
     patient = patient_of(path) or f"{UNKNOWN}{path}"
-    return Film(path, split, label, subtype or subtype_by_name(path), patient)
+    return Film(path, split, label, subtype or subtype_by_name(path), patient, source=source)
 
 
 def join_duplicates(films: Sequence[Film]) -> list[Film]:

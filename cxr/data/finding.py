@@ -7,6 +7,7 @@ walked again, so that no link leads round in a circle.
 
 import glob
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,42 +46,40 @@ def walk(root: Path, passed_over: PassedOver) -> Iterator[str]:
     First those of the folders that lie there, then those behind links, each folder once.
     """
     known: set[tuple[int, int]] = set()
-    links: list[str] = []
-    yield from _walk(root, "", known, links, passed_over)
-    while links:
-        yield from _walk(root, links.pop(0), known, links, passed_over)
+    pending, links = [""], deque[str]()
+    while pending or links:
+        folder = pending.pop() if pending else links.popleft()
+        inner: list[str] = []
+        for entry in _entries(root / folder, folder, known, passed_over):
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            if is_clutter(entry.name):
+                _count_hidden(entry, name, passed_over)
+            elif _is(entry.is_dir):
+                if not is_clutter(f"{entry.name}/"):  # a folder of the operating system
+                    (links if entry.is_symlink() else inner).append(name)
+            elif _is(entry.is_file):
+                yield name
+            else:
+                kind = "link that leads nowhere" if entry.is_symlink() else "no file, but a pipe or a device"
+                passed_over[f"{kind} ({printable(name)})"] += 1
+        pending += reversed(inner)
 
 
-def _walk(
-    root: Path, folder: str, known: set[tuple[int, int]], links: list[str], passed_over: PassedOver
-) -> Iterator[str]:
-    """One folder and those below it, without the linked ones, which are added to `links`."""
-    place = root / folder
+def _entries(
+    place: Path, folder: str, known: set[tuple[int, int]], passed_over: PassedOver
+) -> list["os.DirEntry[str]"]:
+    """What lies in a folder, in order; nothing, and counted, where it is known already or cannot be opened."""
     try:
         status = place.stat()
         if (status.st_dev, status.st_ino) in known:
             passed_over[f"link to a folder that is read already ({printable(folder)})"] += 1
-            return
+            return []
         known.add((status.st_dev, status.st_ino))
         with os.scandir(place) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         passed_over[f"folder that cannot be opened ({printable(folder) or '.'}: {error.strerror})"] += 1
-        return
-    inner: list[str] = []
-    for entry in entries:
-        name = f"{folder}/{entry.name}" if folder else entry.name
-        if is_clutter(name):
-            _count_hidden(entry, name, passed_over)
-        elif _is(entry.is_dir):
-            (links if entry.is_symlink() else inner).append(name)
-        elif _is(entry.is_file):
-            yield name
-        else:
-            kind = "link that leads nowhere" if entry.is_symlink() else "no file, but a pipe or a device"
-            passed_over[f"{kind} ({printable(name)})"] += 1
-    for name in inner:
-        yield from _walk(root, name, known, links, passed_over)
+        return []
 
 
 def _is(question: Callable[[], bool]) -> bool:

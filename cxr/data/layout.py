@@ -42,10 +42,12 @@ def find_films(
     paths: Iterable[str],
     begins: Callable[[str], bytes] = lambda path: b"",
     patient_of: Naming = patient_by_name,
+    source: str = "",
 ) -> tuple[list[Film], PassedOver]:
     """The films among the paths of a tree (with "/"), and what else is there, by kind.
 
-    begins: gives the first bytes of a file, asked where its name does not say whether it is a film.
+    begins: gives the first bytes of a file, asked where its name does not say whether it is a film; source: the
+    films' own.
 
     The layout may lie at any depth. The data set nearest to the top is taken, and a copy or another data set inside
     it is left out and counted; Kaggle's own archive holds such a copy. Raises DataError where there is no layout,
@@ -67,7 +69,7 @@ def find_films(
             continue
         for path in files:
             if is_film(path, begins):
-                films.append(describe(path, place.split, place.label, place.subtype, patient_of))
+                films.append(describe(path, place.split, place.label, place.subtype, patient_of, source))
             else:
                 passed_over[kind_of_other(path)] += 1
     return sorted(films, key=lambda film: film.path), passed_over

@@ -17,8 +17,10 @@ from cxr.imaging.dicom import is_dicom
 PassedOver = Counter[str]
 """How many files were left out, by kind, such as ".txt" or "in no class folder (COVID)"."""
 
-_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\\r", "ehthumbs.db"})
-_SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
+_SYSTEM_FOLDERS = r"__macosx|@eadir|\$recycle\.bin|system volume information"
+_SYSTEM_FILES = r"thumbs\.db|ehthumbs\.db|desktop\.ini|icon(?:\r|\\r)"
+_IN_SYSTEM_FOLDER = re.compile(rf"(?:^|[/\\])(?:{_SYSTEM_FOLDERS})[/\\]", re.IGNORECASE)
+_CLUTTER = re.compile(rf"(?:^|[/\\])(?:\.|(?:{_SYSTEM_FOLDERS})[/\\]|(?:{_SYSTEM_FILES})$)", re.IGNORECASE)
 _NEVER_FILMS = frozenset(
     {".txt", ".csv", ".tsv", ".json", ".xml", ".html", ".md", ".pdf", ".zip", ".py", ".xlsx"}
     | {".part", ".tmp", ".bak", ".download", ".crdownload"}  # half of a film is none
@@ -61,19 +63,14 @@ def slashed(name: str) -> str:
 
 def is_clutter(path: str) -> bool:
     """True for what operating systems leave in folders and archives, and for hidden files and folders."""
-    *folders, name = path.lower().replace("\\", "/").split("/")
-    return (
-        name.startswith(".")
-        or name in _SYSTEM_FILES
-        or any(folder.startswith(".") or folder in _SYSTEM_FOLDERS for folder in folders)
-    )
+    return _CLUTTER.search(path) is not None
 
 
 def is_hidden_film(path: str) -> bool:
     """True for clutter that may be somebody's film: an image's name, in a hidden folder or with a dot in front."""
-    *folders, name = path.split("/")
-    system = any(folder.lower() in _SYSTEM_FOLDERS for folder in folders)
-    return suffix_of(name) in SUFFIXES and not name.startswith("._") and not system and is_clutter(path)
+    name = path.rpartition("/")[2]
+    visible = name.startswith("._") or _IN_SYSTEM_FOLDER.search(path) is not None
+    return suffix_of(name) in SUFFIXES and not visible and is_clutter(path)
 
 
 def suffix_of(path: str) -> str:

@@ -12,6 +12,7 @@ Each may have a name in front, as in NAME=DATA; several of them are one data set
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cxr.data.archive import is_archive, kind_of_archive
@@ -65,7 +66,7 @@ def open_data(data: str | Sequence[str], patient_pattern: str = "", columns: str
 def _open_named(data: str, reading: Reading) -> tuple[str, FilmSource]:
     """A DATA with its name, which its films have as their source."""
     match = None if Path(data).exists() else _NAMED.fullmatch(data)
-    source = _open(match[2] if match else data, reading)
+    source = _open(match[2], replace(reading, source=match[1])) if match else _open(data, reading)
     name = match[1] if match else source.identity.id
     source.films = with_source(source.films, name)
     return name, source

@@ -102,7 +102,9 @@ class TreeSource:
             passed_over = tree.passed_over + listed.passed_over + _unlisted(tree, listed, table)
             self._read = partial(_read_listed, listed, files, table)
         else:
-            self.films, others = find_films(tree.names, tree.begins, reading.patient_of)
+            self.films, others = find_films(
+                tree.names, tree.begins, reading.patient_of, reading.source or tree.name
+            )
             passed_over = tree.passed_over + others
             self._read = lambda film: tree.read(film.path)
         self.identity = identify(tree.name, self.films, passed_over, reading, notes)
