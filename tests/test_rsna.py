@@ -1,5 +1,6 @@
 """rsna:DIR on small made-up DICOM in the challenge's layout."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from cxr.data.films import Box, read_manifest, write_manifest
 from cxr.data.loading import load_films
 from cxr.data.rsna import CLASSES_INFO, LABELS, box_mask
-from cxr.data.sources import open_data
+from cxr.data.sources import open_data, open_upload
 from cxr.errors import DataError, UsageError
 from cxr.imaging.preprocess import PreprocessSpec
 from tests.dicom_files import dicom_bytes
@@ -53,6 +54,22 @@ def test_classes_patients_and_boxes(challenge: Path) -> None:
     others = open_data(f"rsna:{challenge}?others=normal")
     assert [film.label for film in others.films] == ["PNEUMONIA", "NORMAL", "NORMAL"]
     assert "counts as NORMAL" in others.identity.notes[0]
+
+
+def test_it_is_known_without_its_prefix_as_a_zip_and_in_the_tab(challenge: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rsna.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(challenge.rglob("*.*")):
+            archive.write(file, f"challenge/{file.relative_to(challenge)}")
+    expected = open_data(f"rsna:{challenge}")
+    for source in (open_data(str(challenge)), open_data(str(path)), open_upload(path)):
+        assert [(film.name, film.label, film.boxes) for film in source.films] == [
+            (film.name, film.label, film.boxes) for film in expected.films
+        ]
+        assert source.identity.passed_over == expected.identity.passed_over
+        assert source.read(source.films[0]) == expected.read(expected.films[0])
+    with pytest.raises(DataError, match=r"labels\.csv is neither a folder nor a \.zip"):
+        open_data(f"rsna:{challenge / LABELS}")
 
 
 def test_boxes_at_the_models_resolution_and_in_the_manifest(challenge: Path, tmp_path: Path) -> None:

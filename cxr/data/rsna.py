@@ -5,7 +5,8 @@
     stage_2_detailed_class_info.csv      patientId, class
 
 "Lung Opacity" is PNEUMONIA, with its boxes; "Normal" is NORMAL. "No Lung Opacity / Not Normal" is left out, or with
-rsna:DIR?others=normal counted as NORMAL, which it is not: it is only no pneumonia.
+rsna:DIR?others=normal counted as NORMAL, which it is not: it is only no pneumonia. A folder or a .zip with both tables
+is read so without the prefix, too.
 """
 
 import csv
@@ -13,61 +14,58 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr.data.archive import is_archive
-from cxr.data.base import Reading, identify
+from cxr.data.base import Reading
 from cxr.data.films import Box, Film, describe
 from cxr.data.names import PassedOver, kind_of_other, may_be_film
 from cxr.data.table import MOST_BYTES
-from cxr.data.trees import FolderTree, Tree, ZipTree
 from cxr.data.words import BARE_SPLIT
-from cxr.errors import DataError, UsageError
+from cxr.errors import DataError
 from cxr.types import NORMAL, PNEUMONIA
+
+if TYPE_CHECKING:
+    from cxr.data.trees import Tree
 
 LABELS, CLASSES_INFO = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 _OPACITY, _NORMAL, _OTHER = "Lung Opacity", "Normal", "No Lung Opacity / Not Normal"
-_OTHERS_NORMAL = "?others=normal"
 
 
-class RsnaSource:
-    """The labelled films of the challenge."""
+def is_challenge(names: Sequence[str]) -> bool:
+    """Whether the files of a tree are those of the challenge."""
+    return {LABELS, CLASSES_INFO} <= {name.rpartition("/")[2] for name in names}
 
-    def __init__(self, data: str, reading: Reading) -> None:
-        """Raises UsageError for a place that does not exist, DataError for one laid out otherwise."""
-        place = data.removeprefix("rsna:")
-        others = place.endswith(_OTHERS_NORMAL)
-        path = Path(place.removesuffix(_OTHERS_NORMAL))
-        if not path.exists():
-            raise UsageError(
-                f"DATA {data!r} does not exist. Write rsna:DIR, or rsna:DIR{_OTHERS_NORMAL} to count films that "
-                "are neither normal nor pneumonia as NORMAL."
-            )
-        self._tree: Tree = FolderTree(path) if path.is_dir() else _zip(path)
-        boxes = _boxes(_rows(self._tree, LABELS, {"patientId", "x", "y", "width", "height", "Target"}))
-        classes = {
-            row["patientId"]: row["class"] for row in _rows(self._tree, CLASSES_INFO, {"patientId", "class"})
-        }
-        passed_over = self._tree.passed_over.copy()
-        self.films: list[Film] = []
-        for name in self._tree.names:
-            label = _label(name, classes, boxes, others, passed_over)
-            if label:
-                film = describe(name, BARE_SPLIT, label, patient_of=reading.patient_of)
-                patient = _stem(name)
-                self.films.append(
-                    replace(film, patient=f"rsna{patient}", boxes=tuple(boxes.get(patient, ())))
-                )
-        if not self.films:
-            raise DataError(f"{self._tree.name} holds no film that {LABELS} and {CLASSES_INFO} name.")
-        note = (f'"{_OTHER}" counts as NORMAL here: no pneumonia, but not normal',) if others else ()
-        self.identity = identify(f"rsna:{self._tree.name}", self.films, passed_over, reading, note)
 
-    def read(self, film: Film) -> bytes:
-        return self._tree.read(film.path)
+def challenge_films(
+    tree: "Tree", others: bool, reading: Reading
+) -> tuple[list[Film], PassedOver, tuple[str, ...]]:
+    """The labelled films of the challenge, what was left out, and notes.
+
+    Args:
+        tree: its files.
+        others: whether films that are neither normal nor pneumonia count as NORMAL.
+        reading: how DATA is read; the patient is always the challenge's own.
+
+    Raises:
+        DataError: tables are missing, damaged or contradict each other, or no file is a film that they name.
+    """
+    boxes = _boxes(_rows(tree, LABELS, {"patientId", "x", "y", "width", "height", "Target"}))
+    classes = {row["patientId"]: row["class"] for row in _rows(tree, CLASSES_INFO, {"patientId", "class"})}
+    passed_over = PassedOver()
+    films: list[Film] = []
+    for name in tree.names:
+        label = _label(name, classes, boxes, others, passed_over)
+        if label:
+            film = describe(name, BARE_SPLIT, label, patient_of=reading.patient_of)
+            patient = _stem(name)
+            films.append(replace(film, patient=f"rsna{patient}", boxes=tuple(boxes.get(patient, ()))))
+    if not films:
+        raise DataError(f"{tree.name} holds no film that {LABELS} and {CLASSES_INFO} name.")
+    note = f'"{_OTHER}" counts as NORMAL here: no pneumonia, but not normal'
+    return films, passed_over, (note,) if others else ()
 
 
 def box_mask(film: Film, side: int) -> NDArray[np.bool_]:
@@ -86,13 +84,7 @@ def box_mask(film: Film, side: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _zip(path: Path) -> ZipTree:
-    if not is_archive(path):
-        raise DataError(f"{path.name} is neither a folder nor a .zip.")
-    return ZipTree(path)
-
-
-def _rows(tree: Tree, name: str, columns: set[str]) -> list[dict[str, str]]:
+def _rows(tree: "Tree", name: str, columns: set[str]) -> list[dict[str, str]]:
     """The rows of a table of the challenge, wherever in the tree it lies."""
     found = [path for path in tree.names if path.rpartition("/")[2] == name]
     if not found:

@@ -20,10 +20,9 @@ from cxr.data.base import DataIdentity, FilmSource, Reading, with_source
 from cxr.data.hub_data import DEFAULT_HUB_DATA, HubSource
 from cxr.data.patients import patient_by_name, patient_by_pattern
 from cxr.data.phantoms import DEFAULT_PHANTOMS, PhantomSource, phantom_count
-from cxr.data.rsna import RsnaSource
 from cxr.data.several import SeveralSources
 from cxr.data.table import SUFFIXES, read_columns
-from cxr.data.trees import FolderSource, TableSource, ZipSource
+from cxr.data.trees import FolderSource, RsnaSource, TableSource, ZipSource
 from cxr.errors import DataError, UsageError
 
 __all__ = [

@@ -6,18 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from cxr.data.archive import Archive
+from cxr.data.archive import Archive, is_archive
 from cxr.data.base import DataIdentity, Reading, identify
 from cxr.data.films import Film
 from cxr.data.finding import peek, read_file, walk
 from cxr.data.layout import find_films, has_class_folders
 from cxr.data.listed import DiskFiles, Files, Listed, MemberFiles, list_films
 from cxr.data.names import PassedOver, kind_of_other, may_be_film, printable, settle, slashed, suffix_of
+from cxr.data.rsna import challenge_films, is_challenge
 from cxr.data.table import MOST_BYTES, SUFFIXES, read_table
-from cxr.errors import DataError
+from cxr.errors import DataError, UsageError
 
 TABLE_NAMES = tuple(f"films{suffix}" for suffix in SUFFIXES)
 """What a table in the top folder is called, to be read in place of the names of folders."""
+_OTHERS_NORMAL = "?others=normal"
 
 
 class Tree(Protocol):
@@ -84,7 +86,7 @@ class ZipTree:
 
 
 class TreeSource:
-    """The films of a tree: those of the table in its top folder, or of its folders of classes."""
+    """The films of a tree: of the table in its top folder, of the RSNA challenge, or of its folders of classes."""
 
     films: list[Film]
     identity: DataIdentity
@@ -101,6 +103,10 @@ class TreeSource:
             self.films, notes = listed.films, listed.notes
             passed_over = tree.passed_over + listed.passed_over + _unlisted(tree, listed, table)
             self._read = partial(_read_listed, listed, files, table)
+        elif is_challenge(tree.names):
+            self.films, others, notes = challenge_films(tree, False, reading)
+            passed_over = tree.passed_over + others
+            self._read = lambda film: tree.read(film.path)
         else:
             self.films, others = find_films(
                 tree.names, tree.begins, reading.patient_of, reading.source or tree.name
@@ -125,6 +131,32 @@ class ZipSource(TreeSource):
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
         super().__init__(ZipTree(path), reading or Reading())
+
+
+class RsnaSource:
+    """rsna:DIR, the films of the RSNA Pneumonia Detection Challenge, from a folder or its .zip."""
+
+    def __init__(self, data: str, reading: Reading) -> None:
+        """Raises UsageError for a place that does not exist, DataError for one laid out otherwise."""
+        place = data.removeprefix("rsna:")
+        others = place.endswith(_OTHERS_NORMAL)
+        path = Path(place.removesuffix(_OTHERS_NORMAL))
+        if not path.exists():
+            raise UsageError(
+                f"DATA {data!r} does not exist. Write rsna:DIR, or rsna:DIR{_OTHERS_NORMAL} to count films that "
+                "are neither normal nor pneumonia as NORMAL."
+            )
+        if path.is_file() and not is_archive(path):
+            raise DataError(f"{path.name} is neither a folder nor a .zip.")
+        tree: Tree = FolderTree(path) if path.is_dir() else ZipTree(path)
+        self.films, passed_over, notes = challenge_films(tree, others, reading)
+        self.identity = identify(
+            f"rsna:{tree.name}", self.films, tree.passed_over + passed_over, reading, notes
+        )
+        self._tree = tree
+
+    def read(self, film: Film) -> bytes:
+        return self._tree.read(film.path)
 
 
 class TableSource:
