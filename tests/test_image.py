@@ -629,6 +629,26 @@ OTHER_FILES = [
     (encode(RGB, "AVIF"), "other_image_format", "an AVIF image"),
     (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "other_image_format", "a HEIC image"),
     (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf" + bytes(99), "other_image_format", "a HEIC image"),
+    (b"\x93NUMPY\1\0" + bytes(99), "other_image_format", "a NumPy array"),
+    (b"\x89HDF\r\n\x1a\n" + bytes(99), "other_image_format", "an HDF5 file"),
+    (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "document", "an XML document"),
+    (b'{"error": "not found"}', "document", "a JSON document"),
+    (b"BZh9" + bytes(99), "archive", "a bzip2 archive"),
+    (raw_tiff(DEEP.astype(np.uint64)), "other_image_format", "a TIFF with one channel of 64 bits"),
+    (
+        raw_tiff(FILM).replace(
+            struct.pack("<HHIHH", 259, 3, 1, 1, 0), struct.pack("<HHIHH", 259, 3, 1, 34887, 0)
+        ),
+        "other_image_format",
+        "a TIFF with one channel of 8 bits, packed as LERC",
+    ),
+    (
+        raw_tiff(DEEP, order=">").replace(
+            struct.pack(">HHIHH", 259, 3, 1, 1, 0), struct.pack(">HHIHH", 259, 3, 1, 34712, 0)
+        ),
+        "other_image_format",
+        "a TIFF with one channel of 16 bits, packed as JPEG 2000",
+    ),
     (b"8BPS\0\1" + bytes(99), "other_image_format", "a Photoshop image"),
     (b"%PDF-1.7\n" + bytes(1000), "document", "a PDF document"),
     (b"\xef\xbb\xbf<!DOCTYPE html><html>", "document", "a web page"),

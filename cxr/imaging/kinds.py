@@ -4,6 +4,7 @@ import struct
 
 from cxr.errors import ImageError, ImageRule
 from cxr.imaging.jpeg import START, Header, frame_marker, jpeg_header
+from cxr.imaging.tiff import unread_kind
 
 _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"%PDF-", "document", "a PDF document"),
@@ -28,6 +29,10 @@ _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"\xff\x0a", "other_image_format", "a JPEG XL image"),
     (b"II\xbc", "other_image_format", "a JPEG XR image"),
     (b"\x5c\x01\0\0", "other_image_format", "a NIfTI volume"),
+    (b"\x93NUMPY", "other_image_format", "a NumPy array"),
+    (b"\x89HDF", "other_image_format", "an HDF5 file"),
+    (b"<?xml", "document", "an XML document"),
+    (b'{"', "document", "a JSON document"),
     (b"P5", "other_image_format", "a PGM image"),
     (b"P6", "other_image_format", "a PPM image"),
     (b"\x1a\x45\xdf\xa3", "video", "a Matroska or WebM video"),
@@ -36,6 +41,7 @@ _OTHER: tuple[tuple[bytes, ImageRule, str], ...] = (
     (b"\0\0\x01\xb3", "video", "an MPEG video"),
     (b"0&\xb2u\x8ef\xcf\x11", "video", "a Windows Media video"),
 )
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LFS_POINTER = b"version https://git-lfs"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -81,6 +87,8 @@ def _kind(content: bytes) -> tuple[ImageRule, str] | None:
     for signature, code, kind in _OTHER:
         if start.startswith(signature) or content.startswith(signature):
             return code, kind
+    if content.startswith(_TIFF_STARTS) and (tiff := unread_kind(content)):
+        return "other_image_format", tiff
     if content[4:8] == b"ftyp":
         return _iso_kind(content)
     if content.startswith(START) and (header := jpeg_header(content)):

@@ -10,12 +10,14 @@ Floating-point pixels have no scale of their own. By this rule they get one:
 Others (standardised values, Hounsfield units, NaN) are refused by name: a wrong guess would darken the film silently.
 """
 
+import io
+import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.TiffImagePlugin import II, MM, OPEN_INFO, TiffImageFile
+from PIL.TiffImagePlugin import II, MM, OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
 
 from cxr.errors import ImageError
 
@@ -27,9 +29,20 @@ __all__ = [
     "is_white_zero",
     "several_pictures",
     "stated_range",
+    "unread_kind",
 ]
 
 _SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT, _LEAST, _MOST = 254, 258, 262, 339, 340, 341
+_COMPRESSION, _CHANNELS = 259, 277
+_FORMATS = {3: " in floating point", 5: " of complex integers", 6: " of complex numbers"}
+_USUAL = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)  # none, CCITT, LZW, JPEG, Deflate, PackBits
+_METHODS = {
+    6: "JPEG of the older kind",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "DNG JPEG",
+    50000: "Zstandard",
+}
 _REDUCED_OR_MASK = 1 | 4  # bits of NewSubfileType: a smaller copy of another page, a transparency mask
 _WHITE_IS_ZERO, _IS_FLOAT = 0, 3
 _MOST_PAGES = 16
@@ -62,6 +75,24 @@ def choose_page(opened: TiffImageFile, name: str) -> None:
         if len(pages) > 1 or page == _MOST_PAGES:
             raise several_pictures(name)
     opened.seek(pages[0] if pages else 0)
+
+
+def unread_kind(content: bytes) -> str | None:
+    """What a TIFF is that Pillow does not take: its bits, channels and compression; None where it is no whole TIFF."""
+    header = content[: 16 if content[2:3] == b"\x2b" else 8]  # BigTIFF has the longer one
+    try:
+        tags = ImageFileDirectory_v2(header)
+        stream = io.BytesIO(content)
+        stream.seek(tags.next)
+        tags.load(stream)
+        bits, channels = tags[_BITS], int(tags.get(_CHANNELS, 1))
+    except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
+        return None
+    kind = _FORMATS.get(tags.get(_SAMPLE_FORMAT, (1,))[0], "")
+    packed = int(tags.get(_COMPRESSION, 1))
+    method = "" if packed in _USUAL else f", packed as {_METHODS.get(packed, f'number {packed}')}"
+    several = "one channel" if channels == 1 else f"{channels} channels"
+    return f"a TIFF with {several} of {max(bits)} bits{kind}{method}"
 
 
 def several_pictures(name: str) -> ImageError:
