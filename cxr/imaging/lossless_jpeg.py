@@ -1,5 +1,7 @@
 """Grayscale lossless JPEG and JPEG-LS outside DICOM, as film digitisers write them: by GDCM, as inside DICOM."""
 
+import numpy as np
+
 from cxr.errors import ImageError
 from cxr.imaging.dicom_frames import quiet_gdcm, stored_values
 from cxr.imaging.gray import GrayImage, check_size, from_array
@@ -44,4 +46,4 @@ def read_lossless(content: bytes, name: str) -> GrayImage:
         raise ImageError(
             "damaged_image", f"{name} is a lossless JPEG that is damaged or cut short. Export it as PNG."
         ) from error
-    return from_array(values)
+    return from_array(values.astype(np.uint8 if header.bits <= 8 else np.uint16))
