@@ -155,7 +155,9 @@ def test_unknown_patients_are_said_and_can_be_named(
     tmp_path: Path, metrics_of: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {
-        f"{split}/{label}/{split}{who}_{view}.png": film(NORMAL if label == "NORMAL" else ILL, 10 * at + who)
+        f"{split}/{label}/{split}{who}_{view}.png": film(
+            NORMAL if label == "NORMAL" else ILL, 100 * len(split) + 10 * at + who
+        )
         for split in ("train", "test")
         for label in LABELS
         for who in range(4)

@@ -14,7 +14,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,20 @@ from cxr.data.words import BARE_SPLIT
 from cxr.errors import DataError
 from cxr.types import NORMAL, PNEUMONIA
 
-if TYPE_CHECKING:
-    from cxr.data.trees import Tree
-
 LABELS, CLASSES_INFO = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 _OPACITY, _NORMAL, _OTHER = "Lung Opacity", "Normal", "No Lung Opacity / Not Normal"
+
+
+class ChallengeFiles(Protocol):
+    """The files of the challenge in one place. name: what people call it; names: of its files, with "/"."""
+
+    name: str
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def read(self, name: str, most: int = ...) -> bytes:
+        """The bytes of a file, cut after `most`. Raises DataError."""
 
 
 def is_challenge(names: Sequence[str]) -> bool:
@@ -40,7 +49,7 @@ def is_challenge(names: Sequence[str]) -> bool:
 
 
 def challenge_films(
-    tree: "Tree", others: bool, reading: Reading
+    tree: ChallengeFiles, others: bool, reading: Reading
 ) -> tuple[list[Film], PassedOver, tuple[str, ...]]:
     """The labelled films of the challenge, what was left out, and notes.
 
@@ -84,7 +93,7 @@ def box_mask(film: Film, side: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _rows(tree: "Tree", name: str, columns: set[str]) -> list[dict[str, str]]:
+def _rows(tree: ChallengeFiles, name: str, columns: set[str]) -> list[dict[str, str]]:
     """The rows of a table of the challenge, wherever in the tree it lies."""
     found = [path for path in tree.names if path.rpartition("/")[2] == name]
     if not found:
