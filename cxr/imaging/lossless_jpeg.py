@@ -46,4 +46,4 @@ def read_lossless(content: bytes, name: str) -> GrayImage:
         raise ImageError(
             "damaged_image", f"{name} is a lossless JPEG that is damaged or cut short. Export it as PNG."
         ) from error
-    return from_array(values.astype(np.uint8 if header.bits <= 8 else np.uint16))
+    return from_array(values.astype(np.uint8) if header.bits <= 8 else values.astype(np.uint16))
