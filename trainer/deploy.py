@@ -1,6 +1,7 @@
 """The app -> a Space: what app.py needs at run time, one commit, and MODEL as a Space variable."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import HfApi, RepoCard
@@ -67,8 +68,13 @@ def deploy(config: DeployConfig) -> str | None:
 
 def space_files() -> dict[str, Path]:
     """The files of the Space by their names in it, all but the README."""
+    return program_files(NEEDED)
+
+
+def program_files(names: Iterable[str]) -> dict[str, Path]:
+    """Files of the project by their names in it, and those in its folders; without what Python and Gradio write."""
     found: dict[str, Path] = {}
-    for name in NEEDED:
+    for name in names:
         path = ROOT / name
         inner = [path] if path.is_file() else sorted(part for part in path.rglob("*") if part.is_file())
         # ui/**/*.pyi are written by Gradio when it runs.

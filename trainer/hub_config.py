@@ -18,6 +18,8 @@ class PublishConfig:
     """Make a new repository private; refuse one that is public."""
     tag: str | None = None
     """Tag of this version; by default v and the bundle's version."""
+    endpoint: bool = False
+    """Add handler.py and the program, so that the model can be deployed as a Hugging Face Inference Endpoint."""
     dry_run: bool = False
     """Verify and show what would change, and change nothing."""
     patience: float = 60.0

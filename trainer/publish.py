@@ -13,6 +13,7 @@ from cxr.errors import BundleError, HubError, UsageError
 from cxr.model.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
 from cxr.serving.local import open_bundle
 from trainer.card import write_card
+from trainer.endpoint import FOLDER, endpoint_files
 from trainer.hub_client import Plan, Remote, look_at, open_client, plan, reported
 from trainer.hub_config import PublishConfig
 
@@ -41,8 +42,7 @@ def publish(config: PublishConfig) -> str | None:
     with tempfile.TemporaryDirectory(prefix="cxr-release-") as scratch:
         with reported("The version on the Hub could not be read", "publish"):
             previous = _previous(config.repo_id, remote)
-        files = {} if _is_there(bundle, previous) else _staged(bundle, Path(scratch) / "release", previous)
-        changes = plan(files, remote, set(previous["sha256"]) if previous and files else set())
+        changes = _planned(bundle, Path(scratch), previous, remote, config.endpoint)
         _show(config, tag, remote, changes)
         if config.dry_run:
             print("dry run: nothing was changed")
@@ -151,6 +151,21 @@ def _is_there(bundle: Bundle, previous: dict[str, Any] | None) -> bool:
 def _staged(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> dict[str, Path]:
     release = stage(bundle, folder, previous)
     return {name: release.folder / name for name in (DESCRIPTION, *release.description.sha256)}
+
+
+def _planned(
+    bundle: Bundle, scratch: Path, previous: dict[str, Any] | None, remote: Remote | None, endpoint: bool
+) -> Plan:
+    """What the release's commit changes: the bundle, and what an endpoint needs beside it where that is asked for."""
+    files = {} if _is_there(bundle, previous) else _staged(bundle, scratch / "release", previous)
+    obsolete = set(previous["sha256"]) if previous and files else set()
+    there = {name for name in remote.files if name.startswith(FOLDER)} if remote else set()
+    if endpoint:
+        files |= endpoint_files(bundle, scratch)
+        obsolete |= there
+    elif there:
+        print("note: the files of its Inference Endpoint stay as they are; --endpoint renews them")
+    return plan(files, remote, obsolete)
 
 
 def _show(config: PublishConfig, tag: str, remote: Remote | None, changes: Plan) -> None:
