@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Before anything imports TensorFlow, which reads it once: its notes would bury the figures.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -36,28 +38,47 @@ def _run(config: RunConfig | ScoreConfig) -> None:
 
 
 def _score(config: ScoreConfig) -> None:
-    if not is_pacs_address(config.files):
-        if config.store:
-            raise UsageError("--store needs films from a PACS: --files dicomweb:URL.")
+    pacs = is_pacs_address(config.files)
+    if config.store and not pacs:
+        raise UsageError("--store needs films from a PACS: --files dicomweb:URL.")
+    if config.engine == "ray":
+        if pacs:
+            raise UsageError("--engine ray does not read from a PACS. Leave --engine out.")
+        with _needing("--engine ray needs Ray and fsspec", "cluster", ("ray", "fsspec", "pyarrow")):
+            from evaluation.cluster.score import score_on_cluster
+        score_on_cluster(config)
+    elif pacs:
+        libraries = ("dicomweb-client", "highdicom")
+        with _needing(
+            "Reading from a PACS needs dicomweb-client and highdicom",
+            "hospital",
+            libraries,
+            ("requests", "retrying"),
+        ):
+            from evaluation.pacs.score import score_pacs
+        score_pacs(config)
+    elif "://" in config.files:
+        raise UsageError(f"--files {config.files} needs --engine ray.")
+    else:
         from evaluation.score import score
 
         score(config)
-        return
+
+
+@contextmanager
+def _needing(
+    what: str, extra: str, libraries: tuple[str, ...], theirs: tuple[str, ...] = ()
+) -> Iterator[None]:
+    """Say which extra to install where one of its libraries, or one of `theirs`, is missing. Raises UsageError."""
     try:
-        from evaluation.pacs.score import score_pacs
+        yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in (
-            "dicomweb_client",
-            "highdicom",
-            "requests",
-            "retrying",
-        ):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in (*(name.replace("-", "_") for name in libraries), *theirs):
             raise
         raise UsageError(
-            "Reading from a PACS needs dicomweb-client and highdicom: pip install 'cxr-pneumonia[hospital]', "
-            "or pip install dicomweb-client highdicom."
+            f"{what}: pip install 'cxr-pneumonia[{extra}]', or pip install {' '.join(libraries)}."
         ) from error
-    score_pacs(config)
 
 
 if __name__ == "__main__":

@@ -40,10 +40,10 @@ class AnswersFile:
             UsageError: Another run is writing the file, another model wrote it, or it is no place for a CSV.
             DataError: It is not a CSV of answers.
         """
-        self._known: set[bytes] = set()
+        self._known = Names()
         self._path = Path(os.path.realpath(path))
         self._note = note_of(self._path)
-        model = _model_record(predictor)
+        model = model_record(predictor)
         if self._path.exists() and not self._path.is_file():
             raise UsageError(f"--out {path} is not a file. Name a CSV file.")
         fresh = not self._path.exists()
@@ -52,7 +52,7 @@ class AnswersFile:
         # Unbuffered, in append mode: what a call has written is the operating system's, even if we are killed.
         self._stream = self._path.open("ab", buffering=0)
         try:
-            _lock(self._stream, path)
+            lock(self._stream, path)
             self._check_and_begin(path.name, model)
         except BaseException:
             self._stream.close()
@@ -75,12 +75,9 @@ class AnswersFile:
         """Whether a path names the CSV itself or the note beside it, which are no films."""
         return Path(os.path.realpath(path)) in (self._path, self._note)
 
-    def claim(self, path: Path) -> bool:
-        """True for a file that has no row yet, the first time that it is asked for."""
-        key = _key(harmless_cell(shown(path)))
-        fresh = key not in self._known
-        self._known.add(key)
-        return fresh
+    def claim(self, name: str) -> bool:
+        """True for a film that has no row yet, the first time that it is asked for; `name` as in its row."""
+        return self._known.claim(harmless_cell(name))
 
     def append(self, rows: Iterable[Answer]) -> None:
         """Add rows to the file's end."""
@@ -117,7 +114,7 @@ class AnswersFile:
                 for row in reader:
                     if len(row) != len(COLUMNS):
                         raise _not_answers(name, f"line {reader.line_num} has {len(row)} cells")
-                    self._known.add(_key(row[0]))
+                    self._known.claim(row[0])
             except (csv.Error, UnicodeDecodeError) as error:
                 raise _not_answers(name, str(error)) from error
 
@@ -147,11 +144,24 @@ def shown(path: Path) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n").replace("\0", "\\0")
 
 
-def _key(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(), digest_size=16).digest()
+class Names:
+    """Names of films, kept as hashes."""
+
+    def __init__(self) -> None:
+        self._keys: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def claim(self, name: str) -> bool:
+        """Add a name; True unless it was there."""
+        key = hashlib.blake2b(name.encode(), digest_size=16).digest()
+        fresh = key not in self._keys
+        self._keys.add(key)
+        return fresh
 
 
-def _lock(stream: Any, path: Path) -> None:
+def lock(stream: Any, path: Path) -> None:
     """Lock an open file for this process. Where the file system or the platform knows no locks, do without."""
     if sys.platform == "win32":
         return
@@ -177,13 +187,14 @@ def _whole_lines(path: Path) -> int:
     return 0
 
 
-def _model_record(predictor: Predictor) -> dict[str, Any]:
+def model_record(predictor: Predictor) -> dict[str, Any]:
+    """What is noted of the model beside its answers."""
     identity = predictor.identity
     decision = predictor.decision.model_dump(mode="json")
     return {"sha256": identity.sha256, "version": identity.version, "decision": decision}
 
 
-def _read_note(note: Path) -> dict[str, Any] | None:
+def read_note(note: Path) -> dict[str, Any] | None:
     """What is noted, or None where it is not one of ours."""
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
@@ -193,14 +204,14 @@ def _read_note(note: Path) -> dict[str, Any] | None:
 
 
 def _require_own_note(note: Path) -> None:
-    if os.path.lexists(note) and (note.is_symlink() or _read_note(note) is None):
+    if os.path.lexists(note) and (note.is_symlink() or read_note(note) is None):
         raise UsageError(
             f"{note.name} beside --out is not ours and would be overwritten. Name another --out."
         )
 
 
 def _require_model(note: Path, name: str, model: dict[str, Any]) -> None:
-    noted = _read_note(note)
+    noted = read_note(note)
     if noted is None:
         raise _not_answers(name, f"{note.name}, which names the model that wrote it, is missing")
     if noted != model:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import UseAppendAction
 
@@ -47,10 +48,16 @@ class ScoreConfig:
     files: str
     """A folder, whose images are taken at any depth, or a glob such as 'films/**/*.png', or one file.
 
+    With --engine ray also an address that fsspec knows, such as s3://bucket/films or hf://datasets/OWNER/NAME.
     dicomweb:URL?query reads the frontal chest radiographs of a PACS, for example
     'dicomweb:https://pacs.example/dicom-web?StudyDate=20260101-20260131'; see docs/deploy.md."""
     out: Path
-    """CSV of answers; files that it already names are passed over."""
+    """CSV of answers; files that it already names are passed over. With --engine ray a folder, for CSV and Parquet."""
+    engine: Literal["threads", "ray"] = "threads"
+    """threads: the processors of this machine. ray: worker processes on this machine, or on the Ray cluster that
+    RAY_ADDRESS names; see docs/deploy.md."""
+    workers: int = 0
+    """With --engine ray: workers, each with a model and a processor of its own; 0 is one for each processor."""
     store: bool = False
     """With dicomweb: store in each film's study a DICOM Structured Report, and the evidence map as a picture."""
     patience: float = 60.0

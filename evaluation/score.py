@@ -4,9 +4,10 @@ Memory does not grow with the films, but for a hash of each one's name, by which
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter
     counts: Counter[str] = Counter()
     with AnswersFile(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         files = (path for path in find_film_files(config.files, PassedOver()) if not answers.is_own(path))
-        wanted = (path for path in files if answers.claim(path))
+        wanted = (path for path in files if answers.claim(shown(path)))
         for rows in answer_files(predictor, wanted):
             answers.append(rows)
             counts.update(map(outcome, rows))
@@ -86,9 +87,23 @@ def _count(files: str) -> tuple[int, PassedOver]:
 # --- Answers
 
 
+Film = tuple[str, Callable[[], GrayImage]]
+"""A film by the name that its row gets, and what reads it; that may raise ImageError."""
+
+
+def film_in_file(path: Path) -> Film:
+    """The film in a file."""
+    return shown(path), partial(decode_file, path)
+
+
 def answer_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[list[Answer]]:
-    """Answers in the paths' order, chunk by chunk; all cores decode and compute."""
-    rest = iter(paths)
+    """`answer_films` for files."""
+    return answer_films(predictor, map(film_in_file, paths))
+
+
+def answer_films(predictor: Predictor, films: Iterable[Film]) -> Iterator[list[Answer]]:
+    """Answers in the films' order, chunk by chunk; all cores decode and compute."""
+    rest = iter(films)
     chunks = iter(lambda: list(islice(rest, CHUNK)), [])
     cores = cpu_count()
     waiting: deque[Future[list[Answer]]] = deque()
@@ -97,7 +112,7 @@ def answer_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[list[A
     try:
         for chunk in chunks:
             waiting.append(pool.submit(_answer_chunk, predictor, chunk))
-            if len(waiting) > 2 * cores:  # not pool.map, which would take all paths at once
+            if len(waiting) > 2 * cores:  # not pool.map, which would take all films at once
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -105,29 +120,26 @@ def answer_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[list[A
         pool.shutdown(cancel_futures=True)
 
 
-def _answer_chunk(predictor: Predictor, paths: Iterable[Path]) -> list[Answer]:
+def _answer_chunk(predictor: Predictor, chunk: Sequence[Film]) -> list[Answer]:
     answers: dict[str, Answer] = {}
     films: dict[str, GrayImage] = {}
 
-    def answer_films() -> None:
+    def answer_decoded() -> None:
         predictions = predictor.predict_many(list(films.values()))
         answers.update(
             (name, replace(found, file=name)) for name, found in zip(films, predictions, strict=True)
         )
         films.clear()
 
-    names = []
-    for path in paths:
-        name = shown(path)
-        names.append(name)
+    for name, read in chunk:
         try:
-            films[name] = decode_file(path)
+            films[name] = read()
         except ImageError as error:
             answers[name] = Answer(name, error=Failure(error.code, str(error)))
         if sum(film.width * film.height for film in films.values()) > _MAX_CHUNK_PIXELS:
-            answer_films()
-    answer_films()
-    return [answers[name] for name in names]
+            answer_decoded()
+    answer_decoded()
+    return [answers[name] for name, _ in chunk]
 
 
 def outcome(answer: Answer) -> str:

@@ -13,6 +13,7 @@ from trainer.adapt_config import AdaptConfig
 from trainer.config import TrainConfig
 from trainer.export import ExportConfig, export
 from trainer.hub_config import DeployConfig, PublishConfig
+from trainer.processes import are_named, launch, own_command
 from trainer.run import train
 
 Config = TrainConfig | AdaptConfig | ExportConfig | PublishConfig | DeployConfig
@@ -52,6 +53,8 @@ def _run(config: Config) -> object:
     if isinstance(config, ExportConfig):
         export(config)
         return None
+    if config.processes > 1 and not are_named():
+        sys.exit(launch(config.processes, own_command()))
     return train(config)
 
 

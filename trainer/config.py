@@ -48,6 +48,11 @@ class TrainConfig:
     """Which part validates, from 0."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     """Arithmetic of the training steps; auto times both on this machine. The saved model is float32 always."""
+    cache: Path | None = None
+    """Folder that keeps the decoded films, for this run and later ones, and for data that does not fit in memory.
+    It holds films: keep it where you keep these."""
+    processes: int = 1
+    """Processes on this machine that train together, one for each GPU. For several machines see docs/deploy.md."""
     resume: bool = False
     """Go on with an interrupted run of the same settings."""
     skip_unreadable: bool = False

@@ -73,9 +73,13 @@ def fit(run: TrainingRun) -> Fitted:
     training = _Training(run)
     state = _State(run.folder, training)
     state.restore()
+    if run.processes.of_chief(len(state.history)) != len(state.history):
+        raise TrainingError(
+            f"Not every process sees the interrupted run in {run.folder}. Put --out on a drive that all of them share."
+        )
     steps = training.steps_per_epoch * recipe.epochs
     done = training.steps_per_epoch * len(state.history)
-    shown = tqdm(total=steps, initial=done, disable=None, unit=" steps")
+    shown = tqdm(total=steps, initial=done, disable=None if run.processes.chief else True, unit=" steps")
     with shown as bar, interruptible() as stop_asked:
         for epoch in range(len(state.history) + 1, recipe.epochs + 1):
             if state.history and epoch - 1 - state.best_epoch >= recipe.patience:
@@ -86,7 +90,7 @@ def fit(run: TrainingRun) -> Fitted:
             rate, figures = training.last_rate, training.validate(run.tuning)
             row = {"epoch": epoch, "learning_rate": rate, "loss": loss, **figures}
             state.save(row)
-            _write_summary(run.tensorboard, row)
+            _write_summary(run.tensorboard if run.processes.chief else None, row)
             _log.info(_describe(row, recipe.epochs, time.perf_counter() - start))
     training.served.set_weights(state.best_weights)
     return Fitted(training.served, state.history, (state.best_epoch,))
@@ -161,11 +165,13 @@ class _Training:
         tf.config.experimental.enable_op_determinism()
         self.run, self.recipe, self.seed, self.teacher = run, run.recipe, run.seed, run.teacher
         self.pixels, self.y_true = run.train.pixels, run.train.y_true
+        self.processes = run.processes
         recipe, network, size = run.recipe, run.recipe.network, run.recipe.preprocess.size
         self.network = build_network(network.name, network.params, size, run.precision)
         set_initial_weights(self.network, recipe)
         if recipe.frozen_stages or recipe.frozen_norms:
             freeze(self.network, recipe.frozen_stages, recipe.frozen_norms)
+        self.processes.prepare(self.network)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
         self.optimizer = _optimizer(recipe)
@@ -211,6 +217,8 @@ class _Training:
             return self._map_step(tf.constant(to_input_batch(shown.pixels)), *map(tf.constant, known), seed)
         targets = tf.constant(self.y_true[rows, None], tf.float32)
         films, targets = self._change(tf.constant(to_input_batch(self.pixels[rows])), targets, seed)
+        # Each process changes the whole batch, so that what it draws does not depend on how many there are.
+        films, targets = self.processes.share(films), self.processes.share(targets)
         if self.teacher is not None:
             targets = tf.constant(self.teacher.probabilities(films.numpy())[:, None])
         return self._step(films, targets)
@@ -220,9 +228,7 @@ class _Training:
         from sklearn.metrics import log_loss, roc_auc_score
 
         y_true = films.y_true
-        y_prob = np.concatenate(
-            [self._probabilities(part) for part in np.array_split(films.pixels, len(y_true) // 64 + 1)]
-        )
+        y_prob = self._probabilities_of_all(films.pixels)
         weight = np.ones(len(y_true))
         if self.recipe.sampling == "balanced":
             weight = (0.5 / np.bincount(y_true, minlength=2))[y_true]
@@ -233,6 +239,17 @@ class _Training:
             "val_roc_auc": float(roc_auc_score(y_true, y_prob)),
             "val_accuracy": accuracy,
         }
+
+    def _probabilities_of_all(self, pixels: np.ndarray) -> np.ndarray:
+        """Of films uint8 (n, size, size), each by one of the processes: float64 (n,)."""
+        count, rank = self.processes.count, self.processes.rank
+        bounds = [len(pixels) * number // count for number in range(count + 1)]
+        own = pixels[bounds[rank] : bounds[rank + 1]]
+        y_prob = np.zeros(len(pixels))
+        if len(own):
+            parts = [self._probabilities(part) for part in np.array_split(own, len(own) // 64 + 1)]
+            y_prob[bounds[rank] : bounds[rank + 1]] = np.concatenate(parts)
+        return self.processes.total(y_prob)
 
     def _probabilities(self, pixels: np.ndarray) -> np.ndarray:
         return np.asarray(self.served(to_input_batch(pixels), training=False))[:, 0].astype(np.float64)
@@ -264,15 +281,18 @@ class _Training:
         return mix(films, targets, seed, settings.mixup) if settings.mixup else (films, targets)
 
     def _train_step(self, films: Any, targets: Any) -> Any:
+        loss, *gradients = self.processes.run(self._loss_and_gradients, films, targets)
+        self.optimizer.apply(gradients, self.network.trainable_variables)
+        return loss
+
+    def _loss_and_gradients(self, films: Any, targets: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             probabilities = self.network(films, training=True)
             losses = keras.losses.binary_crossentropy(
                 targets, probabilities, label_smoothing=self.recipe.label_smoothing
             )
             loss = tf.reduce_mean(losses)
-        variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
+        return self.processes.mean([loss, *tape.gradient(loss, self.network.trainable_variables)])
 
     def _train_map_step(
         self, planting: Planting, films: Any, targets: Any, planes: Any, told: Any, weight: Any, seed: Any
@@ -317,7 +337,7 @@ class _State:
     """What an epoch leaves behind: every variable of the run, the best weights so far, and the history."""
 
     def __init__(self, folder: Path, training: _Training) -> None:
-        self._folder, self._served = folder, training.served
+        self._folder, self._served, self._chief = folder, training.served, training.processes.chief
         parts = (training.network, training.optimizer, training.served)
         self._variables = [variable for part in parts for variable in part.variables]
         self.history: list[Row] = []
@@ -325,10 +345,14 @@ class _State:
         self.best_weights: list[np.ndarray] = training.served.get_weights()
 
     def save(self, row: Row) -> None:
-        """Take in an epoch and write it: the history and all arrays in one file, whole or not at all."""
+        """Take in an epoch; the chief writes it: the history and all arrays in one file, whole or not at all."""
         if not self.history or row["val_loss"] < self.history[self.best_epoch - 1]["val_loss"]:
             self.best_epoch, self.best_weights = int(row["epoch"]), self._served.get_weights()
         self.history.append(row)
+        if self._chief:
+            self._write()
+
+    def _write(self) -> None:
         arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables)}
         arrays |= {f"best_{i}": value for i, value in enumerate(self.best_weights)}
         table = np.array([[row[name] for name in HISTORY_COLUMNS] for row in self.history])

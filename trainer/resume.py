@@ -14,7 +14,7 @@ from trainer.recipes import Recipe
 from trainer.teacher import Teacher
 
 _FILE = "settings.json"
-_FREE = {"out", "resume", "tensorboard", "recipe", "precision", "debug"}
+_FREE = {"out", "resume", "tensorboard", "recipe", "precision", "debug", "cache", "processes"}
 """Of the configuration, what a continued run may change, or what is compared in another way."""
 _log = logging.getLogger(__name__)
 

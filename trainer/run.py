@@ -2,8 +2,10 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +21,7 @@ from cxr.types import ModelPixels
 from trainer import split
 from trainer.config import TrainConfig
 from trainer.prepared import Prepared
+from trainer.processes import Processes, join_processes
 from trainer.recipes import (
     APPLICATION,
     DEFAULT,
@@ -37,6 +40,7 @@ from trainer.teacher import Teacher, open_teacher
 from trainer.training_run import TrainingRun
 
 _log = logging.getLogger(__name__)
+_PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def train(config: TrainConfig) -> Path:
@@ -52,25 +56,36 @@ def train(config: TrainConfig) -> Path:
     """
     recipe = resolve_recipe(config)
     _check_folds(config)
+    processes = join_processes()
+    if processes.count > 1 and recipe.planting is not None:
+        raise UsageError(
+            f"The recipe {recipe.name} plants opacities and trains in one process. Leave --processes out."
+        )
+    if not processes.chief:
+        logging.disable(logging.INFO)
     require_free(config.out)
     teacher = open_teacher(recipe.teacher) if recipe.teacher else None
     check_resumable(config, settings_of(config, recipe, teacher))
     prepared = prepare(open_data(config.data, config.patient_pattern, config.columns), config, recipe)
     if teacher is not None:
         _check_teacher(teacher, recipe, prepared)
+    if not processes.chief:
+        _fit_and_write(config, recipe, teacher, prepared, processes)
+        return config.out
     with kept_in(config.out.with_name(f"{config.out.name}.run.log")):
         _log.info("settings: %s", config)
         for line in prepared.lines():
             _log.info("%s", line)
-        _fit_and_write(config, recipe, teacher, prepared)
+        _fit_and_write(config, recipe, teacher, prepared, processes)
         _log.info("bundle: %s", config.out)
     return config.out
 
 
-def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None, prepared: Prepared) -> None:
+def _fit_and_write(
+    config: TrainConfig, recipe: Recipe, teacher: Teacher | None, prepared: Prepared, processes: Processes
+) -> None:
     # Here, so that bad data is reported before TensorFlow loads.
     from trainer.bundling import write_bundle
-    from trainer.fit import choose_precision
     from trainer.members import fit_members
     from trainer.perturb import tuning_films
 
@@ -81,11 +96,12 @@ def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None,
         prepared.train,
         tuning_films(recipe, prepared.validation, config.seed),
         config.seed,
-        begin(config, settings, prepared.fingerprint, choose_precision),
+        _precision(config, settings, prepared, processes),
         folder,
         teacher,
         config.tensorboard,
         to_plant,
+        processes,
     )
     try:
         fitted = fit_members(run)
@@ -94,9 +110,25 @@ def _fit_and_write(config: TrainConfig, recipe: Recipe, teacher: Teacher | None,
             "stopped; the finished epochs are kept in %s: repeat the command with --resume to go on", folder
         )
         raise
-    with new_folder(config.out) as bundle:
-        write_bundle(bundle, config, run, prepared if config.test else replace(prepared, test=None), fitted)
-    shutil.rmtree(folder)
+    if processes.chief:
+        with new_folder(config.out) as bundle:
+            write_bundle(
+                bundle, config, run, prepared if config.test else replace(prepared, test=None), fitted
+            )
+        shutil.rmtree(folder)
+    processes.wait()  # the chief must not find the others gone
+
+
+def _precision(
+    config: TrainConfig, settings: Mapping[str, Any], prepared: Prepared, processes: Processes
+) -> str:
+    """The precision that the chief chooses, or has begun with; the same in every process."""
+    from trainer.fit import choose_precision
+
+    chosen = (
+        begin(config, settings, prepared.fingerprint, choose_precision) if processes.chief else _PRECISIONS[0]
+    )
+    return _PRECISIONS[processes.of_chief(_PRECISIONS.index(chosen))]
 
 
 def _films_to_plant(recipe: Recipe, prepared: Prepared) -> ModelPixels | None:
@@ -179,7 +211,9 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
     require_both_classes(
         [film for film in source.films if film.split in learnt], f"the split {training_split}"
     )
-    loaded, skipped = load_films(source, source.films, recipe.preprocess, config.skip_unreadable)
+    loaded, skipped = load_films(
+        source, source.films, recipe.preprocess, config.skip_unreadable, cache=config.cache
+    )
     checks = check_films(loaded.films)
     notes = [*source.identity.notes, *(f"skipped, unreadable: {line}" for line in skipped)]
     in_split = {name: loaded.take([film.split == name for film in loaded.films]) for name in splits}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cxr.data.loading import LoadedFilms
 from cxr.types import ModelPixels
+from trainer.processes import ALONE, Processes
 from trainer.recipes import Recipe
 from trainer.teacher import Teacher
 
@@ -27,6 +28,7 @@ class TrainingRun:
         teacher: what is learnt from in place of the labels; tuning keeps to the labels.
         tensorboard: folder for a TensorBoard log.
         reference: normal films of other hospitals that planted opacities are shown on, uint8 (n, size, size).
+        processes: those that train it together.
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class TrainingRun:
     teacher: Teacher | None = None
     tensorboard: Path | None = None
     reference: ModelPixels | None = None
+    processes: Processes = ALONE
 
     def member(self, number: int) -> "TrainingRun":
         """The run of one of the recipe's members, numbered from 1: the same films, a seed and a folder of its own."""

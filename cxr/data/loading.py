@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cxr.data.films import Film, join_duplicates
+from cxr.data.pixel_cache import PixelCache, gathered
 from cxr.data.sources import FilmSource
 from cxr.errors import DataError, ImageError
 from cxr.files import sha256_of
@@ -17,8 +19,8 @@ from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.threads import cpu_count
 from cxr.types import ModelPixels
 
-_Read = tuple[str, tuple[int, int], ModelPixels]
-"""SHA-256 of a file, its width and height as decoded, and its model pixels."""
+_Read = tuple[str, tuple[int, int], ModelPixels | int]
+"""SHA-256 of a file, its width and height as decoded, and its model pixels, or their row in the cache."""
 _LISTED = 20
 """Unreadable films that a message names."""
 
@@ -27,18 +29,21 @@ _LISTED = 20
 class LoadedFilms:
     """Films with their model pixels, uint8 (n, size, size), in the same order.
 
-    Each film's sha256 and size are known.
+    Each film's sha256 and size are known. Where `scratch` is a folder, the pixels are a memory map (`pixel_cache`), and
+    what is taken of them is another one there.
     """
 
     films: list[Film]
     pixels: ModelPixels
+    scratch: Path | None = None
 
     def take(self, keep: Sequence[bool] | NDArray[np.bool_]) -> "LoadedFilms":
         """The films for which `keep` is true."""
         chosen = np.asarray(keep, bool)
-        return LoadedFilms(
-            [film for film, kept in zip(self.films, chosen, strict=True) if kept], self.pixels[chosen]
-        )
+        films = [film for film, kept in zip(self.films, chosen, strict=True) if kept]
+        if self.scratch is None:
+            return LoadedFilms(films, self.pixels[chosen])
+        return LoadedFilms(films, gathered(self.pixels, np.flatnonzero(chosen), self.scratch), self.scratch)
 
     @property
     def y_true(self) -> NDArray[np.uint8]:
@@ -52,26 +57,73 @@ def load_films(
     spec: PreprocessSpec,
     skip_unreadable: bool = False,
     progress: bool = True,
+    cache: Path | None = None,
 ) -> tuple[LoadedFilms, list[str]]:
-    """Read, hash, decode and preprocess films. Returns them and a line for each that was skipped.
+    """Read, hash, decode and preprocess films.
 
-    Raises DataError that lists the unreadable files, unless `skip_unreadable`. Films with identical bytes come
-    back in one patient group.
+    Args:
+        source: Reads the films' files.
+        films: Which of them.
+        spec: How they are preprocessed.
+        skip_unreadable: Leave unreadable files out.
+        progress: Show a bar.
+        cache: Folder of a `PixelCache`: films that it holds are not decoded again, and none is held in memory.
+
+    Returns:
+        The films, and a line for each that was skipped. Films with identical bytes are in one patient group.
+
+    Raises:
+        DataError: Lists the unreadable files, unless `skip_unreadable`.
     """
+    if cache is None:
+        return _load(source, films, spec, skip_unreadable, progress, _Memory(spec))
+    with PixelCache(cache, spec) as store:
+        return _load(source, films, spec, skip_unreadable, progress, store)
+
+
+def _load(
+    source: FilmSource,
+    films: Sequence[Film],
+    spec: PreprocessSpec,
+    skip_unreadable: bool,
+    progress: bool,
+    store: "PixelCache | _Memory",
+) -> tuple[LoadedFilms, list[str]]:
     loaded: list[Film] = []
-    rows: list[ModelPixels] = []
+    rows: list[int] = []
     unreadable: list[str] = []
-    for film, result in _read_all(source, films, spec, progress):
+    for film, result in _read_all(source, films, spec, progress, store):
         if isinstance(result, ImageError | DataError):
             unreadable.append(f"{film.path}: {result}")
             continue
         sha256, size, pixels = result
         loaded.append(replace(film, sha256=sha256, size=size))
-        rows.append(pixels)
+        rows.append(pixels if isinstance(pixels, int) else store.add(sha256, size, pixels))
     if unreadable and not skip_unreadable:
         raise DataError(_complaint(unreadable, len(films)))
-    pixels = np.stack(rows) if rows else np.empty((0, spec.size, spec.size), np.uint8)
-    return LoadedFilms(join_duplicates(loaded), pixels), unreadable
+    return LoadedFilms(join_duplicates(loaded), store.pixels(rows), store.folder), unreadable
+
+
+class _Memory:
+    """What `PixelCache` is, in memory and for one set of films."""
+
+    folder = None
+
+    def __init__(self, spec: PreprocessSpec) -> None:
+        self._size = spec.size
+        self._films: list[ModelPixels] = []
+
+    def find(self, sha256: str) -> None:
+        """Nothing is known beforehand."""
+
+    def add(self, sha256: str, size: tuple[int, int], pixels: ModelPixels) -> int:
+        """Keep a film; returns its row."""
+        self._films.append(pixels)
+        return len(self._films) - 1
+
+    def pixels(self, rows: Sequence[int]) -> ModelPixels:
+        """All films, uint8 (n, size, size)."""
+        return np.stack(self._films) if rows else np.empty((0, self._size, self._size), np.uint8)
 
 
 def _complaint(unreadable: Sequence[str], total: int) -> str:
@@ -84,13 +136,20 @@ def _complaint(unreadable: Sequence[str], total: int) -> str:
 
 
 def _read_all(
-    source: FilmSource, films: Sequence[Film], spec: PreprocessSpec, progress: bool
+    source: FilmSource,
+    films: Sequence[Film],
+    spec: PreprocessSpec,
+    progress: bool,
+    store: "PixelCache | _Memory",
 ) -> Iterable[tuple[Film, _Read | ImageError | DataError]]:
     def read(film: Film) -> _Read | ImageError | DataError:
         try:
             content = source.read(film)
+            sha256 = sha256_of(content)
+            if (found := store.find(sha256)) is not None:
+                return sha256, found[1], found[0]
             image = decode(content, name=film.name)
-            return sha256_of(content), (image.width, image.height), to_model_pixels(image, spec)
+            return sha256, (image.width, image.height), to_model_pixels(image, spec)
         except (ImageError, DataError) as error:
             return error
 

@@ -4,7 +4,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmwrite
@@ -112,7 +111,7 @@ def _wanted(
     pacs: Pacs, studies: Iterable[str], answers: AnswersFile, bar: "tqdm[Any]"
 ) -> Iterator[FilmReference]:
     for study in studies:
-        yield from (film for film in pacs.films(study) if answers.claim(Path(film.instance)))
+        yield from (film for film in pacs.films(study) if answers.claim(film.instance))
         bar.update()
 
 
