@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo demo-pacs wheelhouse bench train figures lock
+.PHONY: help setup run test lint demo demo-pacs demo-cluster wheelhouse bench train figures lock
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +41,9 @@ demo: setup  ## The whole way on phantoms, offline: train, publish to a local Hu
 
 demo-pacs: setup  ## Ten studies of phantoms into an Orthanc, scored, and ten structured reports in it
 	PYTHONPATH=. $(PY) tests/pacs_demo.py
+
+demo-cluster: setup  ## 2,000 phantoms by Ray on this machine, a worker and the command killed on the way
+	PYTHONPATH=. $(PY) tests/cluster_demo.py $(ARGS)
 
 wheelhouse: setup  ## Collect in OUT=... what a machine without a network needs to install (see docs/deploy.md)
 	sh deploy/wheelhouse.sh $(if $(filter-out runs/train,$(OUT)),$(OUT),runs/wheelhouse) $(PY)

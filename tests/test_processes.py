@@ -1,7 +1,6 @@
 """Two processes on this machine train as one does; and what the environment says of them."""
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 
 from cxr.errors import UsageError
+from tests.train_together import tiny_run
+from trainer.fit import fit
 from trainer.processes import ALONE, VARIABLE, are_named, join_processes, launch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,18 +24,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_processes_give_the_history_of_one(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", str(ROOT / "tests" / "train_together.py")]
-    histories = []
-    for count, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
-        folder.mkdir()
-        if count == 1:
-            subprocess.run([*command, str(folder)], cwd=ROOT, check=True)
-        else:
-            assert launch(count, [*command, str(folder)]) == 0
-        histories.append(json.loads((folder / "history.json").read_text()))
-    one, two = ([list(row.values()) for row in history] for history in histories)
-    assert len(one) == 2 and np.allclose(one, two, rtol=2e-3, atol=2e-3), (one, two)
-    assert one[0] != one[1]
+    """With batch normalisation, dropout and a batch that cannot be halved; the rest is rounding."""
+    one = [list(row.values()) for row in fit(tiny_run(tmp_path / "one", ALONE)).history]
+    (tmp_path / "two").mkdir()
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        str(ROOT / "tests" / "train_together.py"),
+        str(tmp_path / "two"),
+    ]
+    assert launch(2, command) == 0
+    two = [list(row.values()) for row in json.loads((tmp_path / "two" / "history.json").read_text())]
+    assert len(one) == 2 and one[0] != one[1]
+    assert np.allclose(one, two, rtol=1e-4, atol=1e-4), (one, two)
 
 
 def test_alone_nothing_is_shared_or_summed() -> None:

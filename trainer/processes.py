@@ -78,6 +78,7 @@ class _Together(Processes):
 
         self.rank, self.count = rank, count
         self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self._parts = tf.Variable(count, dtype=tf.int32, trainable=False)
         self._sum = tf.function(lambda values: self._strategy.run(self._all_reduce, (values,)))
 
     def prepare(self, network: Any) -> None:
@@ -86,12 +87,26 @@ class _Together(Processes):
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
-            generator = getattr(layer, "seed_generator", None)
-            if generator is not None:  # of dropout: another mask for each process
-                generator.state.assign(generator.state + self.rank)
+            elif isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
+                layer.call = self._dropout(layer)
+
+    def _dropout(self, layer: Any) -> Callable[..., Any]:
+        """A dropout layer's call that draws for the whole batch, as one process does, and keeps this one's part."""
+        import tensorflow as tf
+
+        def call(films: Any, training: bool = False) -> Any:
+            if not training:
+                return films
+            rows, rest = tf.shape(films)[0], tf.shape(films)[1:]
+            whole = tf.ones(tf.concat([[rows * self._parts], rest], 0), films.dtype)
+            start = tf.where(self._parts > 1, self.rank * rows, 0)
+            return films * type(layer).call(layer, whole, training=True)[start : start + rows]
+
+        return call
 
     def share(self, batch: Any) -> Any:
         size = int(batch.shape[0])
+        self._parts.assign(1 if size % self.count else self.count)
         if size % self.count:
             return batch
         part = size // self.count
@@ -111,6 +126,8 @@ class _Together(Processes):
     def _all_reduce(self, values: Any) -> Any:
         import tensorflow as tf
 
+        # Copies, made on the device of this replica: an argument has none yet, and is not reduced then.
+        values = tf.nest.map_structure(tf.identity, values)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 

@@ -5,6 +5,7 @@ its part given to another. What comes back is the lines of the CSV; no image pas
 """
 
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 
 # Read when Ray is imported. Nothing is reported to anybody.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its notes go to the terminal, past Python
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its future behaviour, without its warning
 
 import ray
@@ -100,7 +102,7 @@ def _ray(workers: int) -> Iterator[int]:
         raise UsageError(f"--workers {workers} is not a number of workers. Give 1 or more, or leave it out.")
     started = not ray.is_initialized()
     if started:
-        _start(workers)
+        start(workers)
     try:
         yield workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     finally:
@@ -108,9 +110,10 @@ def _ray(workers: int) -> Iterator[int]:
             ray.shutdown()
 
 
-def _start(workers: int) -> None:
+def start(workers: int) -> None:
+    """Start Ray with processors for so many workers, or join the cluster that RAY_ADDRESS names. Raises DataError."""
     address = os.environ.get(_ADDRESS)
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:
         print("starting Ray ...", file=sys.stderr)
         _start_here(num_cpus=max(workers, cpu_count()), **quiet)
@@ -150,6 +153,7 @@ def _answers(
     films: Iterator[str], model: str, identity: ModelIdentity, total: int, workers: int
 ) -> Iterator[tuple[str, bytes, Counter[str]]]:
     """Name, lines of the CSV and outcomes of each part, in the order in which they are done."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     size = max(1, min(LARGEST_PART, total // (_PARTS_A_WORKER * workers)))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -160,14 +164,17 @@ def _answers(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
             num_cpus=1,
-            max_restarts=_LIVES,
-            max_task_retries=_LIVES,
+            ray_remote_args_fn=_lives,
         )
         try:
             for row in answered.iter_rows():
                 yield row["part"], row["lines"], Counter(json.loads(row["counts"]))
         except RayError as error:
             raise _in_words(error) from error
+
+
+def _lives() -> dict[str, int]:
+    return {"max_restarts": _LIVES, "max_task_retries": _LIVES}
 
 
 def _parts(films: Iterator[str], size: int) -> Iterator[dict[str, object]]:
