@@ -20,25 +20,26 @@ from cxr.serving.local import open_bundle
 from tests.dicom_files import dicom_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "bundles" / "default"
 KEY = ("models", REPO)
 FILM = phantom_jpeg(phantom_split(12)[7])
 Post = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def published(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path]]:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, Path]]:
     """A Hub after `publish --endpoint`, and the repository as a server set up for PyTorch downloads it."""
     folder = tmp_path_factory.mktemp("repository")
     with serve() as hub, client(hub.url, tmp_path_factory.mktemp("hf_home")) as ask:
         stale = {"endpoint/cxr/gone.py": b"old", "endpoint/ui/words/gone.json": b"{}", "theirs.txt": b"mine"}
         hub.commit(*KEY, stale)
-        answer = ask(argv=["publish", str(small_bundle), "--repo-id", REPO, "--endpoint"], token=WRITER)
+        answer = ask(argv=["publish", str(BUNDLE), "--repo-id", REPO, "--endpoint"], token=WRITER)
         assert answer["code"] == 0, answer
         for name, content in hub.find(*KEY).files.items():
             if not name.endswith("onnx"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
-        again = ask(argv=["publish", str(small_bundle), "--repo-id", REPO, "--tag", "v0.1.1"], token=WRITER)
+        again = ask(argv=["publish", str(BUNDLE), "--repo-id", REPO, "--tag", "another"], token=WRITER)
         assert "--endpoint renews them" in again["out"] and again["code"] == 0
         yield hub, folder
 
@@ -79,9 +80,9 @@ def test_the_repository_holds_a_bundle_and_the_program_of_this_release(published
     assert not [name for name in files if "__pycache__" in name or name.startswith("endpoint/ui/tabs")]
 
 
-def test_its_answer_is_the_apps(post: Post, small_bundle: Path) -> None:
+def test_its_answer_is_the_apps(post: Post) -> None:
     """However the image comes: as the body, which the server opens itself, or as base64."""
-    content, expected = FILM, open_bundle(small_bundle).predict(decode(FILM))
+    content, expected = FILM, open_bundle(BUNDLE).predict(decode(FILM))
     bare = json.dumps({"inputs": base64.b64encode(content).decode()}).encode()
     for kind, body in (
         ("image/jpeg", content),
