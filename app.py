@@ -109,9 +109,14 @@ def _watch_seconds(model: str | None) -> float | None:
     if not text:
         return None
     if not (text.isdecimal() and int(text) > 0):
-        raise UsageError("MODEL_WATCH_SECONDS to be whole seconds", repr(text), "for example 300")
+        raise UsageError(
+            f"MODEL_WATCH_SECONDS={text} is not a whole number of seconds. Set it to 300, for example."
+        )
     if not (model or "").startswith("hub:"):
-        raise UsageError("MODEL_WATCH_SECONDS with a hub: MODEL", repr(model), "leave it out")
+        raise UsageError(
+            f"MODEL_WATCH_SECONDS needs MODEL=hub:OWNER/NAME, but MODEL is {model or 'not set'}. "
+            "Unset MODEL_WATCH_SECONDS."
+        )
     return float(text)
 
 

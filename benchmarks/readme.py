@@ -12,6 +12,7 @@ from typing import Any
 from cxr.cli import run_command
 from cxr.errors import UsageError
 from cxr.files import write_text
+from cxr.model.figures import Elsewhere, Figure, Metrics, read_metrics
 from trainer.card import interval, plain, show
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,54 +90,57 @@ WORDS = {
 }
 
 
-def table(metrics: Mapping[str, Any], words: Mapping[str, str]) -> str:
+def table(metrics: Metrics, words: Mapping[str, str]) -> str:
     """The figures as a Markdown table, and a line on the films called UNCERTAIN."""
-    validation, uncertain = metrics["validation"], metrics["uncertain"]
-    heads = (words["head"], words["ours"].format(n=metrics["n"]), words["interval"])
+    validation, uncertain = metrics.validation, metrics.uncertain
+    assert validation is not None and uncertain.accuracy_of_the_rest is not None, (
+        "the embedded bundle has them"
+    )
+    heads = (words["head"], words["ours"].format(n=metrics.n), words["interval"])
 
     def figure(text: str) -> str:
         return text.replace(" to ", words["to"]).replace(".", words["decimal"])
 
     lines = [
-        f"| {' | '.join((*heads, words['validation'].format(n=validation['n'])))} |",
+        f"| {' | '.join((*heads, words['validation'].format(n=validation.n)))} |",
         "|---|---|---|---|",
         *(
-            f"| {words[key]} | {figure(show(metrics[key]))} | {figure(interval(metrics[key]))} "
-            f"| {figure(show(validation[key]))} |"
+            f"| {words[key]} | {figure(show(metrics.figure(key)))} | {figure(interval(metrics.figure(key)))} "
+            f"| {figure(show(validation.figure(key)))} |"
             for key in SHOWN
         ),
         "",
         words["rest"].format(
-            share=figure(f"{100 * uncertain['share']:.1f}"),
-            accuracy=figure(f"{uncertain['accuracy_of_the_rest']:.3f}"),
+            share=figure(f"{100 * uncertain.share:.1f}"),
+            accuracy=figure(f"{uncertain.accuracy_of_the_rest:.3f}"),
         ),
     ]
-    if members := metrics.get("members"):
+    if members := metrics.members:
         each = (
-            f"{words[key]} {figure(plain(found['mean']))} ± {figure(plain(found['sd']))}"
-            for key, found in members["figures"].items()
+            f"{words[key]} {figure(plain(found.mean))} ± {figure(plain(found.sd))}"
+            for key, found in members.figures.items()
             if key in SHOWN
         )
-        lines += ["", words["members"].format(n=members["n"], figures="; ".join(each))]
-    return "\n".join([*lines, *_elsewhere(metrics.get("elsewhere", {}), words, figure)])
+        lines += ["", words["members"].format(n=members.n, figures="; ".join(each))]
+    return "\n".join([*lines, *_elsewhere(metrics.elsewhere or {}, words, figure)])
 
 
 def _elsewhere(
-    sources: Mapping[str, Any], words: Mapping[str, str], figure: Callable[[str], str]
+    sources: Mapping[str, Elsewhere], words: Mapping[str, str], figure: Callable[[str], str]
 ) -> list[str]:
     """A table of the films of other hospitals that no part of the model was fitted to, and of pairs among them."""
 
-    def cell(found: Mapping[str, Any] | None) -> str:
+    def cell(found: Figure | None) -> str:
         return f"{figure(show(found))} ({figure(interval(found))})" if found else "-"
 
     rows = []
     for source, of in sources.items():
-        if of["n"]:
-            cells = (cell(of[key]) for key in ("read", "not_called_pneumonia", "roc_auc"))
-            rows.append(f"| {source} | {of['n']} | {' | '.join(cells)} |")
-        if pairs := of.get("pairs"):
+        if of.n:
+            cells = map(cell, (of.read, of.not_called_pneumonia, of.roc_auc))
+            rows.append(f"| {source} | {of.n} | {' | '.join(cells)} |")
+        if of.pairs:
             name = words["pairs"].format(source=source)
-            rows.append(f"| {name} | {pairs['n']} | | | {cell(pairs['roc_auc'])} |")
+            rows.append(f"| {name} | {of.pairs.n} | | | {cell(of.pairs.roc_auc)} |")
     return ["", f"| {words['elsewhere']} |", "|---|---|---|---|---|", *rows] if rows else []
 
 
@@ -190,7 +194,7 @@ def between(text: str, begin: str, end: str, table: str) -> str:
 
 def write_readmes() -> None:
     """Write the tables into both files."""
-    metrics, found = (json.loads(path.read_text(encoding="utf-8")) for path in (METRICS, SPEEDS))
+    metrics, found = read_metrics(METRICS), json.loads(SPEEDS.read_text(encoding="utf-8"))
     for name, words in WORDS.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         text = between(text, BEGIN, END, table(metrics, words))

@@ -9,8 +9,8 @@
     ├── HubError         the Hub does not give or take what was asked of it
     └── TrainingError    a training run cannot go on
 
-Every message names the rule, what was received, and what to do next, and never a folder of the machine that it
-came from: front ends show it as it is. `code` is stable, for programs.
+Every message is one or two plain sentences that name the thing, what is wrong with it and what to do next, and never
+a folder of the machine that it came from: front ends show it as it is. `code` is stable, for programs.
 """
 
 from typing import Literal
@@ -54,10 +54,8 @@ class CxrError(Exception):
 
     code: str = "error"
 
-    def __init__(self, message: str, received: str = "", hint: str = "") -> None:
-        # Three parts are the older form, until every message is a sentence.
-        self.expected, self.received, self.hint = message, received, hint
-        super().__init__(f"expected {message}; received {received}; {hint}" if received else message)
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 class UsageError(CxrError):
@@ -71,8 +69,8 @@ class ImageError(CxrError):
 
     code: ImageRule
 
-    def __init__(self, code: ImageRule, message: str, received: str = "", hint: str = "") -> None:
-        super().__init__(message, received, hint)
+    def __init__(self, code: ImageRule, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 
@@ -81,8 +79,8 @@ class RequestError(UsageError):
 
     code: RequestRule
 
-    def __init__(self, code: RequestRule, message: str, received: str = "", hint: str = "") -> None:
-        super().__init__(message, received, hint)
+    def __init__(self, code: RequestRule, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 

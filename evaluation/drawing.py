@@ -1,6 +1,6 @@
 """What plots share: a canvas without pyplot, colours for colour-blind readers, the same bytes each time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cxr.model.figures import Figure as MeasuredFigure
+from cxr.model.figures import MeasuredData, Metrics
 from cxr.types import NORMAL, PNEUMONIA
 
 # Okabe and Ito's palette.
@@ -50,26 +52,25 @@ def plot(path: Path, size: tuple[float, float], footer: str) -> Iterator[Figure]
         figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def footer_of(metrics: Mapping[str, Any]) -> str:
+def footer_of(metrics: Metrics) -> str:
     """One line under each plot: which films, and in plain sight where they are synthetic."""
-    data = metrics.get("data", {})
-    split = f"{data['split']} split: " if data.get("split") else ""
-    line = f"{split}{metrics['n_normal']:,} normal and {metrics['n_pneumonia']:,} pneumonia films"
-    return f"{line}\n{PHANTOM_NOTE}" if is_phantom(metrics) else line
+    line = (
+        f"{metrics.data.split} split: {metrics.n_normal:,} normal and {metrics.n_pneumonia:,} pneumonia films"
+    )
+    return f"{line}\n{PHANTOM_NOTE}" if is_phantom(metrics.data) else line
 
 
-def is_phantom(metrics: Mapping[str, Any]) -> bool:
+def is_phantom(data: MeasuredData) -> bool:
     """Whether the films are drawn, not taken of people."""
-    return str(metrics.get("data", {}).get("id", "")).partition(":")[0] == "phantom"
+    return data.id.partition(":")[0] == "phantom"
 
 
-def with_interval(figure: Mapping[str, Any]) -> str:
+def with_interval(figure: MeasuredFigure) -> str:
     """A figure in words: "0.978 (95% CI 0.968 to 0.987)"."""
-    if figure["value"] is None:
+    if figure.value is None:
         return "undefined"
-    interval = figure["ci95"]
-    return f"{figure['value']:.3f}" + (
-        f" (95% CI {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return f"{figure.value:.3f}" + (
+        f" (95% CI {figure.ci95[0]:.3f} to {figure.ci95[1]:.3f})" if figure.ci95 else ""
     )
 
 

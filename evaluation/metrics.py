@@ -1,4 +1,4 @@
-"""metrics.json: every figure of a set of scored films, each with its 95% interval."""
+"""The figures of a set of scored films, each with its 95% interval, as metrics.json holds them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,29 +7,12 @@ import numpy as np
 from sklearn import metrics as sk
 
 from cxr.errors import DataError, UsageError
+from cxr.model.figures import Bootstrap, Confusion, Evaluation, Figure, Refused, Summary, Uncertain
 from cxr.model.predictions import ScoredFilm
 from cxr.types import FloatArray, Probabilities
 from evaluation.calibration import expected_calibration_error
 from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import resampled_figures
-
-FIGURES = {
-    "accuracy": ("Accuracy", "share of all films decided rightly"),
-    "sensitivity": ("Sensitivity", "share of the pneumonia films called PNEUMONIA"),
-    "specificity": ("Specificity", "share of the normal films called NORMAL"),
-    "precision": ("Precision (PPV)", "share of the films called PNEUMONIA that are; depends on prevalence"),
-    "npv": ("Negative predictive value", "share of the films called NORMAL that are; depends on prevalence"),
-    "f1": ("F1", "harmonic mean of precision and sensitivity"),
-    "roc_auc": ("ROC AUC", "chance that a pneumonia film scores above a normal one, at any threshold"),
-    "average_precision": ("Average precision", "area under the precision-recall curve"),
-    "brier": ("Brier score", "mean squared error of the probability; 0 is best"),
-    "ece": (
-        "Calibration error (ECE)",
-        "mean gap between probability and outcome, 15 equal-mass bins; 0 is best",
-    ),
-    "log_loss": ("Log loss", "mean negative log-likelihood of the truth; 0 is best"),
-}
-"""Key in metrics.json -> (name for people, what it says)."""
 
 
 def evaluate(
@@ -38,47 +21,55 @@ def evaluate(
     resamples: int = 2000,
     seed: int = 0,
     uncertain_band: tuple[float, float] | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """All figures of scored films at an operating point: PNEUMONIA where probability >= threshold.
 
-    Each figure is {"value", "ci95": [low, high]}; both are None where the films leave it undefined, such as
-    AUC with one class, and ci95 alone is None with one patient group or `resamples` of 0. The uncertain band
-    and the input gate are ignored but for `uncertain` and `refused`. Intervals are percentiles of a bootstrap
-    over patient groups; resamples in which a figure is undefined do not count for it. Subgroups set all normals
-    against the pneumonia films of one subtype. Raises DataError for no films, UsageError for a negative number
-    of resamples. Films of several sources have figures per source, too.
+    A figure that the films leave undefined, such as AUC with one class, is None; so is its interval, and that alone
+    with one patient group or `resamples` of 0. Intervals are percentiles of a bootstrap over patient groups; resamples
+    in which a figure is undefined do not count for it. The input gate and the uncertain band are ignored but for
+    `refused` and `uncertain`.
+
+    Args:
+        rows: Scored films, at least one.
+        threshold: The operating point, in (0, 1).
+        resamples: Rounds of the bootstrap; 0 for no intervals.
+        seed: Of the bootstrap.
+        uncertain_band: Low and high probability of the band that is called UNCERTAIN.
+
+    Returns:
+        The figures, those of each subtype against all normal films, and of each source where there are several.
+
+    Raises:
+        DataError: There are no films.
+        UsageError: `resamples` is negative.
     """
     if not rows:
-        raise DataError("at least one film to evaluate", "none", "check the data set and the split")
+        raise DataError("There is no film to evaluate. Check the data set and the split.")
     if resamples < 0:
         raise UsageError(
-            "resamples of 0 or more", str(resamples), "2000 is usual; 0 leaves the intervals out"
+            f"resamples is {resamples}, which is below 0. 2000 is usual; 0 leaves the intervals out."
         )
-    return {
-        "threshold": threshold,
-        **_summary(rows, threshold, resamples, seed),
-        "uncertain": _uncertain(rows, threshold, uncertain_band),
-        "refused": _refused(rows),
-        "subgroups": {
-            subtype: _summary(_normals_and(rows, subtype), threshold, resamples, seed)
-            for subtype in sorted({row.subtype for row in rows if row.is_pneumonia} - {""})
-        },
-        **_per_source(rows, threshold, resamples, seed),
-        "bootstrap": {"unit": "patient group", "resamples": resamples, "seed": seed, "method": "percentile"},
-    }
 
+    def summary(some: Sequence[ScoredFilm]) -> Summary:
+        return _summary(some, threshold, resamples, seed)
 
-def _per_source(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
-    """Figures of each source, under "per_source", where there are several."""
-    names = sorted({row.answer.source for row in rows})
-    if len(names) < 2:
-        return {}
-    return {
-        "per_source": {
-            name: _summary([row for row in rows if row.answer.source == name], threshold, resamples, seed)
-            for name in names
-        }
-    }
+    def of_source(name: str) -> list[ScoredFilm]:
+        return [row for row in rows if row.answer.source == name]
+
+    subtypes = sorted({row.subtype for row in rows if row.is_pneumonia} - {""})
+    sources = sorted({row.answer.source for row in rows})
+    several: dict[str, Any] = {}
+    if len(sources) > 1:
+        several["per_source"] = {name: summary(of_source(name)) for name in sources}
+    return Evaluation(
+        **summary(rows).given(),
+        threshold=threshold,
+        uncertain=_uncertain(rows, threshold, uncertain_band),
+        refused=_refused(rows),
+        subgroups={subtype: summary(_normals_and(rows, subtype)) for subtype in subtypes},
+        bootstrap=Bootstrap(unit="patient group", resamples=resamples, seed=seed, method="percentile"),
+        **several,
+    )
 
 
 def bare_figures(rows: Sequence[ScoredFilm]) -> dict[str, float | None]:
@@ -89,7 +80,7 @@ def bare_figures(rows: Sequence[ScoredFilm]) -> dict[str, float | None]:
     is an approximation by 200 thresholds. Raises DataError for no films.
     """
     if not rows:
-        raise DataError("at least one film to evaluate", "none", "check the data set and the split")
+        raise DataError("There is no film to evaluate. Check the data set and the split.")
     y_true, y_prob = labels_and_probabilities(rows)
     called = y_prob > 0.5
     return {
@@ -101,7 +92,7 @@ def bare_figures(rows: Sequence[ScoredFilm]) -> dict[str, float | None]:
     }
 
 
-def _summary(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
+def _summary(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed: int) -> Summary:
     """Counts, figures with intervals, and the confusion matrix."""
     y_true, y_prob = labels_and_probabilities(rows)
     groups = [row.patient for row in rows]
@@ -110,21 +101,22 @@ def _summary(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed:
     rounds = resamples if n_groups > 1 else 0
     spread = resampled_figures(y_true, y_prob, groups, threshold, rounds, seed)
     tn, fp, fn, tp = sk.confusion_matrix(y_true, y_prob >= threshold, labels=[0, 1]).ravel().tolist()
-    return {
-        "n": len(rows),
-        "n_normal": tn + fp,
-        "n_pneumonia": fn + tp,
-        "n_groups": n_groups,
-        **{
-            name: _with_interval(value, spread.get(name))
-            for name, value in _point_figures(y_true, y_prob, threshold).items()
-        },
-        "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
+    figures = {
+        name: _with_interval(value, spread.get(name))
+        for name, value in _point_figures(y_true, y_prob, threshold).items()
     }
+    return Summary(
+        n=len(rows),
+        n_normal=tn + fp,
+        n_pneumonia=fn + tp,
+        n_groups=n_groups,
+        confusion=Confusion(tn=tn, fp=fp, fn=fn, tp=tp),
+        **figures,
+    )
 
 
 def _point_figures(y_true: np.ndarray, y_prob: Probabilities, threshold: float) -> dict[str, float]:
-    """The figures by scikit-learn, in the order of FIGURES; NaN where undefined."""
+    """The figures by scikit-learn; NaN where undefined."""
     called = (y_prob >= threshold).astype(np.uint8)
     nan = float("nan")
     both = 0 < y_true.mean() < 1
@@ -143,32 +135,26 @@ def _point_figures(y_true: np.ndarray, y_prob: Probabilities, threshold: float) 
     }
 
 
-def _with_interval(value: float, spread: FloatArray | None) -> dict[str, Any]:
+def _with_interval(value: float, spread: FloatArray | None) -> Figure:
     if np.isnan(value):
-        return {"value": None, "ci95": None}
+        return Figure(value=None, ci95=None)
     defined = spread[~np.isnan(spread)] if spread is not None else np.empty(0)
     interval = np.percentile(defined, [2.5, 97.5]).tolist() if len(defined) else None
-    return {"value": float(value), "ci95": interval}
+    return Figure(value=float(value), ci95=interval)
 
 
-def _uncertain(
-    rows: Sequence[ScoredFilm], threshold: float, band: tuple[float, float] | None
-) -> dict[str, Any]:
+def _uncertain(rows: Sequence[ScoredFilm], threshold: float, band: tuple[float, float] | None) -> Uncertain:
     """Films in the uncertain band, and how often the others are on the right side of the threshold."""
     decided = [row for row in rows if band is None or not band[0] <= row.probability < band[1]]
     right = sum((row.probability >= threshold) == row.is_pneumonia for row in decided)
     n = len(rows) - len(decided)
-    return {
-        "n": n,
-        "share": n / len(rows),
-        "accuracy_of_the_rest": right / len(decided) if decided else None,
-    }
+    return Uncertain(n=n, share=n / len(rows), accuracy_of_the_rest=right / len(decided) if decided else None)
 
 
-def _refused(rows: Sequence[ScoredFilm]) -> dict[str, Any]:
+def _refused(rows: Sequence[ScoredFilm]) -> Refused:
     """Films that the input gate would not let pass; the figures count them all the same."""
     n = sum(row.answer.refused for row in rows)
-    return {"n": n, "share": n / len(rows)}
+    return Refused(n=n, share=n / len(rows))
 
 
 def _normals_and(rows: Sequence[ScoredFilm], subtype: str) -> list[ScoredFilm]:

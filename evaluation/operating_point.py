@@ -17,6 +17,7 @@ from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import group_weights
 
 Interval = tuple[float, float]
+ONE_CLASS = f"An operating point needs films of both classes, {' and '.join(CLASSES)}. Use data with both."
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class OperatingPoint:
     def per_thousand(self) -> dict[str, int]:
         """Of 1,000 films at this prevalence: caught, missed, cleared, false_alarms; they sum to 1,000."""
         if self.sensitivity.value is None or self.specificity.value is None:
-            raise DataError("films of both classes", "one class", "use data with both")
+            raise DataError(ONE_CLASS)
         ill = round(1000 * self.prevalence)
         caught = round(ill * self.sensitivity.value)
         cleared = round((1000 - ill) * self.specificity.value)
@@ -87,7 +88,9 @@ def predictive_values(
 ) -> tuple[FloatArray, FloatArray]:
     """(PPV, NPV) by Bayes' rule, NaN where nothing is called so. Raises UsageError for a prevalence outside (0, 1)."""
     if not 0 < prevalence < 1:
-        raise UsageError("a prevalence above 0 and below 1", str(prevalence), "0.1 is ten in a hundred")
+        raise UsageError(
+            f"The prevalence {prevalence} is not above 0 and below 1. 0.1, for example, is ten in a hundred."
+        )
     true_calls, false_calls = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     true_clears, false_clears = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -101,11 +104,7 @@ class Explorer:
         """Raises DataError unless both classes are there."""
         y_true, y_prob = labels_and_probabilities(rows)
         if not 0 < y_true.sum() < len(y_true):
-            raise DataError(
-                f"films of both classes, {' and '.join(CLASSES)}",
-                f"{len(y_true)} of one class" if len(y_true) else "none",
-                "use data with both",
-            )
+            raise DataError(ONE_CLASS)
         order = np.argsort(y_prob, kind="stable")
         self.n = len(rows)
         self._y_prob: Probabilities = y_prob[order]
@@ -147,7 +146,7 @@ class Explorer:
     def suggest(self, target: float) -> Suggestion:
         """The highest threshold whose sensitivity is at least `target` in (0, 1)."""
         if not 0 < target < 1:
-            raise UsageError("a sensitivity above 0 and below 1", str(target), "0.95 is usual")
+            raise UsageError(f"The sensitivity {target} is not above 0 and below 1. 0.95 is usual.")
         here = _below(self._ill[None])
         chosen = _highest(here, target, self._y_prob)
         k = int(chosen[0])

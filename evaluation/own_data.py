@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cxr.data.films import Film, require_both_classes
 from cxr.data.loading import load_films
 from cxr.data.sources import open_upload
 from cxr.errors import DataError
+from cxr.model.figures import Evaluation
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
 from evaluation.metrics import evaluate
@@ -25,7 +25,7 @@ class OwnData:
     """
 
     rows: list[ScoredFilm]
-    metrics: dict[str, Any]
+    metrics: Evaluation
     explorer: Explorer
     skipped: list[str]
     notes: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +9,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cxr.errors import DataError
+from cxr.model.figures import Figure as MeasuredFigure
+from cxr.model.figures import Metrics
 from cxr.model.predictions import ScoredFilm
 from cxr.types import CLASSES, NORMAL, PNEUMONIA, ModelPixels
 from evaluation.calibration import reliability_bins, wilson_interval
@@ -25,22 +26,32 @@ def write_plots(
     folder: Path,
     rows: Sequence[ScoredFilm],
     pixels: ModelPixels | None,
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     history: History | None = None,
 ) -> list[str]:
     """Draw every plot that the data allow into `folder` and return the file names.
 
-    rows: n > 0 films; pixels: their model input, uint8 (n, size, size), or None for no sample grid; metrics:
-    of these rows, as `metrics.evaluate` gives them, with the keys "data" and "decision" of metrics.json where
-    known; history: one mapping an epoch. ROC and precision-recall curves need both classes. Raises DataError
-    for no films or where pixels and rows differ in number.
+    ROC and precision-recall curves need both classes.
+
+    Args:
+        folder: Made where it is missing.
+        rows: n > 0 films.
+        pixels: Their model input, uint8 (n, size, size), or None for no sample grid.
+        metrics: Of these rows.
+        history: One mapping an epoch, for the training curves.
+
+    Raises:
+        DataError: There are no films, or pixels and rows differ in number.
     """
     if not rows or (pixels is not None and len(pixels) != len(rows)):
-        received = f"{len(rows)} rows" + ("" if pixels is None else f" and {len(pixels)} films' pixels")
-        raise DataError("one row per film, and at least one", received, "plot the rows that score_films gave")
+        films = "" if pixels is None else f" and {len(pixels)} films' pixels"
+        raise DataError(
+            f"Plots need one row a film, and at least one, but there are {len(rows)} rows{films}. "
+            "Plot the rows that score_films gave."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
-    if metrics["n_normal"] and metrics["n_pneumonia"]:
+    if metrics.n_normal and metrics.n_pneumonia:
         drawn += [_roc(folder, rows, metrics), _precision_recall(folder, rows, metrics)]
     drawn += [
         _confusion(folder, metrics),
@@ -55,7 +66,7 @@ def write_plots(
     return drawn
 
 
-def _roc(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -> str:
+def _roc(folder: Path, rows: Sequence[ScoredFilm], metrics: Metrics) -> str:
     false_alarms, sensitivity, _ = roc_curve(*labels_and_probabilities(rows), drop_intermediate=False)
     with plot(folder / "roc.png", _SQUARE, footer_of(metrics)) as figure:
         axes = figure.subplots()
@@ -63,11 +74,11 @@ def _roc(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -
             false_alarms,
             sensitivity,
             color=CURVE,
-            label=f"AUC {with_interval(metrics['roc_auc'])}\nn = {metrics['n']:,}",
+            label=f"AUC {with_interval(metrics.roc_auc)}\nn = {metrics.n:,}",
         )
         axes.plot([0, 1], [0, 1], "--", color=GUIDE, linewidth=1.2, label="no discrimination: AUC 0.5")
-        here = (1 - metrics["specificity"]["value"], metrics["sensitivity"]["value"])
-        _mark_operating_point(axes, *here, metrics["threshold"])
+        false_positive_rate = 1 - _defined(metrics.specificity)
+        _mark_operating_point(axes, false_positive_rate, _defined(metrics.sensitivity), metrics.threshold)
         unit_square(
             axes, "1 - specificity (false positive rate)", "Sensitivity (true positive rate)", "ROC curve"
         )
@@ -75,25 +86,31 @@ def _roc(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -
     return "roc.png"
 
 
-def _precision_recall(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -> str:
+def _precision_recall(folder: Path, rows: Sequence[ScoredFilm], metrics: Metrics) -> str:
     precision, recall, _ = precision_recall_curve(*labels_and_probabilities(rows))
-    prevalence = metrics["n_pneumonia"] / metrics["n"]
+    prevalence = metrics.n_pneumonia / metrics.n
     with plot(folder / "precision_recall.png", _SQUARE, footer_of(metrics)) as figure:
         axes = figure.subplots()
-        label = f"average precision {with_interval(metrics['average_precision'])}\nn = {metrics['n']:,}"
+        label = f"average precision {with_interval(metrics.average_precision)}\nn = {metrics.n:,}"
         axes.plot(recall, precision, color=CURVE, drawstyle="steps-post", label=label)
         axes.axhline(
             prevalence, linestyle="--", color=GUIDE, linewidth=1.2, label=f"prevalence {prevalence:.3f}"
         )
-        if metrics["precision"]["value"] is not None:
+        if metrics.precision.value is not None:
             _mark_operating_point(
-                axes, metrics["sensitivity"]["value"], metrics["precision"]["value"], metrics["threshold"]
+                axes, _defined(metrics.sensitivity), metrics.precision.value, metrics.threshold
             )
         unit_square(
             axes, "Recall (sensitivity)", "Precision (positive predictive value)", "Precision-recall curve"
         )
         axes.legend(loc="lower left")
     return "precision_recall.png"
+
+
+def _defined(figure: MeasuredFigure) -> float:
+    """The value of a figure that films of both classes always have."""
+    assert figure.value is not None
+    return figure.value
 
 
 def _mark_operating_point(axes: Axes, x: float, y: float, threshold: float) -> None:
@@ -111,9 +128,9 @@ def _mark_operating_point(axes: Axes, x: float, y: float, threshold: float) -> N
     )
 
 
-def _confusion(folder: Path, metrics: Mapping[str, Any]) -> str:
-    cells = metrics["confusion"]
-    counts = np.array([[cells["tn"], cells["fp"]], [cells["fn"], cells["tp"]]])
+def _confusion(folder: Path, metrics: Metrics) -> str:
+    cells = metrics.confusion
+    counts = np.array([[cells.tn, cells.fp], [cells.fn, cells.tp]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with plot(folder / "confusion.png", (6.0, 5.4), footer_of(metrics)) as figure:
         axes = figure.subplots()
@@ -134,14 +151,14 @@ def _confusion(folder: Path, metrics: Mapping[str, Any]) -> str:
         axes.set_xticks([0, 1], CLASSES)
         axes.set_yticks([0, 1], CLASSES, rotation=90, va="center")
         axes.set(
-            xlabel=f"Decision at threshold {metrics['threshold']:.3f}",
+            xlabel=f"Decision at threshold {metrics.threshold:.3f}",
             ylabel="Truth",
             title="Confusion matrix",
         )
     return "confusion.png"
 
 
-def _reliability(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -> str:
+def _reliability(folder: Path, rows: Sequence[ScoredFilm], metrics: Metrics) -> str:
     y_true, y_prob = labels_and_probabilities(rows)
     bins = reliability_bins(y_true, y_prob)
     low, high = wilson_interval(bins.observed, bins.n)
@@ -150,10 +167,7 @@ def _reliability(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str,
     with plot(folder / "reliability.png", (6.4, 8.2), footer_of(metrics)) as figure:
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
         upper.plot([0, 1], [0, 1], "--", color=GUIDE, linewidth=1.2, label="perfect calibration")
-        label = (
-            f"equal-mass bins, Wilson 95% intervals; n = {metrics['n']:,}\n"
-            f"ECE {with_interval(metrics['ece'])}"
-        )
+        label = f"equal-mass bins, Wilson 95% intervals; n = {metrics.n:,}\nECE {with_interval(metrics.ece)}"
         upper.errorbar(
             bins.mean_probability,
             bins.observed,
@@ -171,7 +185,7 @@ def _reliability(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str,
     return "reliability.png"
 
 
-def _scores(folder: Path, rows: Sequence[ScoredFilm], metrics: Mapping[str, Any]) -> str:
+def _scores(folder: Path, rows: Sequence[ScoredFilm], metrics: Metrics) -> str:
     y_true, y_prob = labels_and_probabilities(rows)
     edges = np.linspace(0, 1, 41)
     with plot(folder / "scores.png", (7.4, 6.6), footer_of(metrics)) as figure:
@@ -197,12 +211,10 @@ def _legend_above(figure: Figure, axes: Axes, title: str) -> None:
     legend.get_title().set(fontsize=13, fontweight="bold")
 
 
-def _mark_decision(axes: Axes, metrics: Mapping[str, Any]) -> None:
+def _mark_decision(axes: Axes, metrics: Metrics) -> None:
     """The threshold, and the uncertain band where the decision has one."""
-    axes.axvline(
-        metrics["threshold"], color="black", linestyle="--", label=f"threshold {metrics['threshold']:.3f}"
-    )
-    band = metrics.get("decision", {}).get("uncertain_band")
+    axes.axvline(metrics.threshold, color="black", linestyle="--", label=f"threshold {metrics.threshold:.3f}")
+    band = metrics.decision.uncertain_band
     if band:
         axes.axvspan(
             *band, color="black", alpha=0.15, label=f"called uncertain: {band[0]:.3f} to {band[1]:.3f}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr.model.figures import FIGURES
 from cxr.types import FloatArray, Probabilities
 from evaluation.calibration import bin_ranks
 
@@ -53,7 +54,7 @@ def weighted_figures(
     """Each figure for each row of integer-valued weights float64 (rows, n); NaN where it is undefined."""
     tally = _tally(y_true, y_prob, weights)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {
+        found = {
             **_decision_figures(tally, threshold),
             "roc_auc": _roc_auc(tally),
             "average_precision": _average_precision(tally),
@@ -61,6 +62,7 @@ def weighted_figures(
             "ece": _calibration_error(tally),
             "log_loss": _log_loss(tally),
         }
+    return {name: found[name] for name in FIGURES}
 
 
 @dataclass(frozen=True, eq=False)

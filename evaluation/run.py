@@ -5,17 +5,27 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from cxr import __version__
 from cxr.data.films import BARE_SPLIT, Film
 from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.sources import DataIdentity, FilmSource, open_data
 from cxr.errors import DataError, UsageError
 from cxr.files import new_folder, require_free, write_json
-from cxr.model.predictions import ScoredFilm, write_predictions
+from cxr.model.figures import (
+    FIGURES,
+    METRICS_FILE,
+    Figure,
+    MeasuredData,
+    MeasuredModel,
+    Metrics,
+    Summary,
+)
+from cxr.model.predictions import PREDICTIONS_FILE, ScoredFilm, write_predictions
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from evaluation.audit import audit
 from evaluation.config import RunConfig
-from evaluation.metrics import FIGURES, bare_figures, evaluate
+from evaluation.metrics import bare_figures, evaluate
 from evaluation.plots import History, write_plots
 from evaluation.predictions import score_films, worst_errors
 from evaluation.report import write_report
@@ -23,16 +33,24 @@ from evaluation.report import write_report
 LISTED_ERRORS = 20
 
 
-def run(config: RunConfig) -> dict[str, Any]:
-    """Evaluate `config.model` on `config.data`, write `config.out`, print the figures and return the metrics.
+def run(config: RunConfig) -> Metrics:
+    """Evaluate `config.model` on `config.data`, write `config.out` and print the figures.
 
-    The folder holds predictions.csv, metrics.json, plots/*.png and report.html, and is written whole or not
-    at all. Raises UsageError, DataError or BundleError; what can be told early is told before any film is
-    read.
+    The folder holds predictions.csv, metrics.json, plots/*.png and report.html, and is written whole or not at all.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        UsageError: Settings that cannot work, told before any film is read.
+        DataError: Data that cannot be used.
+        BundleError: The model does not verify.
     """
     require_free(config.out)
     if config.resamples < 0:
-        raise UsageError("--resamples of 0 or more", str(config.resamples), "2000 is usual")
+        raise UsageError(
+            f"--resamples {config.resamples} is below 0. 2000 is usual; 0 leaves the intervals out."
+        )
     source = open_data(config.data, config.patient_pattern, config.columns)
     split, films = choose_films(source.films, config.split)
     predictor = open_model(config.model).predictor
@@ -43,11 +61,8 @@ def run(config: RunConfig) -> dict[str, Any]:
         metrics = evaluate_and_write(
             folder, predictor, loaded, rows, identity, split, config.resamples, config.seed, audit=found
         )
-        context = {
-            "trained_on": _trained_on(predictor),
-            "worst_errors": [_listed(row) for row in worst_errors(rows, metrics["threshold"], LISTED_ERRORS)],
-        }
-        write_report(folder / "report.html", metrics, folder / "plots", context)
+        errors = worst_errors(rows, metrics.threshold, LISTED_ERRORS)
+        write_report(folder / "report.html", metrics, folder / "plots", _trained_on(predictor), errors)
     print(describe(metrics))
     if predictor.bundle is None:
         print(describe_bare(bare_figures(rows)))
@@ -68,30 +83,48 @@ def evaluate_and_write(
     show_films: bool = True,
     audit: Mapping[str, Any] | None = None,
     also: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Fill `folder` with predictions.csv, metrics.json and plots/, and return the metrics.
+) -> Metrics:
+    """Fill `folder` with predictions.csv, metrics.json and plots/.
 
-    loaded: films through `predictor.preprocess`; rows: the predictor's answers for them (`score_films`);
-    history: one mapping an epoch, for the training curves; show_films: whether the sample grid, which shows the
-    films themselves, is drawn; audit: what evaluation.audit found; also: further entries of the metrics.
-    Raises DataError for no films.
+    Args:
+        folder: Where to write.
+        predictor: The model.
+        loaded: Films through `predictor.preprocess`.
+        rows: The predictor's answers for them (`score_films`).
+        identity: Of the data that the films belong to.
+        split: Which of its splits they are.
+        resamples: Rounds of the bootstrap.
+        seed: Of the bootstrap.
+        history: One mapping an epoch, for the training curves.
+        show_films: Whether the sample grid, which shows the films themselves, is drawn.
+        audit: What evaluation.audit found.
+        also: Further fields of `Metrics`.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        DataError: There are no films.
     """
-    metrics = {
-        "model": _model_record(predictor),
-        "data": {
-            "id": identity.id,
-            "revision": identity.revision,
-            "notes": list(identity.notes),
-            "passed_over": dict(identity.passed_over),
-            "split": split,
-        },
-        "decision": predictor.decision.model_dump(mode="json"),
-        **evaluate(rows, predictor.decision.threshold, resamples, seed, predictor.decision.uncertain_band),
-        **({"audit": audit} if audit else {}),
-        **(also or {}),
-    }
-    write_predictions(folder / "predictions.csv", rows)
-    write_json(folder / "metrics.json", metrics)
+    decision = predictor.decision
+    figures = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
+    more = {**({"audit": audit} if audit else {}), **(also or {})}
+    metrics = Metrics(
+        model=MeasuredModel(**asdict(predictor.identity)),
+        data=MeasuredData(
+            id=identity.id,
+            revision=identity.revision,
+            split=split,
+            notes=identity.notes,
+            passed_over=dict(identity.passed_over),
+        ),
+        decision=decision,
+        code_version=__version__,
+        **figures.given(),
+        **more,
+    )
+    write_predictions(folder / PREDICTIONS_FILE, rows)
+    write_json(folder / METRICS_FILE, metrics.model_dump(mode="json"))
     write_plots(folder / "plots", rows, loaded.pixels if show_films else None, metrics, history)
     return metrics
 
@@ -121,37 +154,40 @@ def choose_films(films: Sequence[Film], split: str) -> tuple[str, list[Film]]:
     return BARE_SPLIT if present == [BARE_SPLIT] else split, chosen
 
 
-def describe(metrics: Mapping[str, Any]) -> str:
+def describe(metrics: Metrics) -> str:
     """The figures as a plain table for the terminal."""
-    data = metrics["data"]
+    data, cells = metrics.data, metrics.confusion
     lines = [
-        *data["notes"],
-        f"{data['id']}, split {data['split']}: {metrics['n']:,} films ({metrics['n_normal']:,} normal, "
-        f"{metrics['n_pneumonia']:,} pneumonia) of {metrics['n_groups']:,} patient groups",
-        f"threshold {metrics['threshold']:.4f}: {metrics['decision']['rule']}",
+        *data.notes,
+        f"{data.id}, split {data.split}: {metrics.n:,} films ({metrics.n_normal:,} normal, "
+        f"{metrics.n_pneumonia:,} pneumonia) of {metrics.n_groups:,} patient groups",
+        f"threshold {metrics.threshold:.4f}: {metrics.decision.rule}",
         "",
         f"{'figure':<28}{'value':>10}   95% interval",
+        *(_line(name, metrics.figure(key)) for key, (name, _) in FIGURES.items()),
+        "",
+        f"tn {cells.tn}  fp {cells.fp}  fn {cells.fn}  tp {cells.tp}",
     ]
-    for key, (name, _) in FIGURES.items():
-        value, interval = metrics[key]["value"], metrics[key]["ci95"]
-        shown = "undefined" if value is None else f"{value:.4f}"
-        lines.append(
-            f"{name:<28}{shown:>10}" + (f"   {interval[0]:.4f} to {interval[1]:.4f}" if interval else "")
-        )
-    cells = metrics["confusion"]
-    lines += ["", f"tn {cells['tn']}  fp {cells['fp']}  fn {cells['fn']}  tp {cells['tp']}"]
-    lines += [f"refused by the input gate: {metrics['refused']['n']}"]
-    lines += [_of_source(name, figures) for name, figures in metrics.get("per_source", {}).items()]
+    if metrics.refused:
+        lines.append(f"refused by the input gate: {metrics.refused.n}")
+    lines += [_of_source(name, figures) for name, figures in (metrics.per_source or {}).items()]
     return "\n".join(lines)
 
 
-def _of_source(name: str, figures: Mapping[str, Any]) -> str:
-    told = {
-        label: "undefined" if (value := figures[key]["value"]) is None else f"{value:.4f}"
-        for key, label in (("roc_auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
-    }
-    shown = ", ".join(f"{label} {value}" for label, value in told.items())
-    return f"source {name}: {figures['n']:,} films, {shown}"
+def _line(name: str, figure: Figure) -> str:
+    interval = f"   {figure.ci95[0]:.4f} to {figure.ci95[1]:.4f}" if figure.ci95 else ""
+    return f"{name:<28}{_number(figure.value):>10}{interval}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _of_source(name: str, figures: Summary) -> str:
+    return (
+        f"source {name}: {figures.n:,} films, AUC {_number(figures.roc_auc.value)}, "
+        f"sensitivity {_number(figures.sensitivity.value)}, specificity {_number(figures.specificity.value)}"
+    )
 
 
 def describe_bare(figures: Mapping[str, float | None]) -> str:
@@ -163,14 +199,7 @@ def describe_bare(figures: Mapping[str, float | None]) -> str:
         "recall": "recall",
         "auc": "AUC",
     }
-    shown = {
-        name: "undefined" if figures[key] is None else f"{figures[key]:.4f}" for key, name in names.items()
-    }
-    return "  ".join(f"Test {name}: {value}" for name, value in shown.items())
-
-
-def _listed(row: ScoredFilm) -> dict[str, Any]:
-    return {**asdict(row.answer), "probability": row.probability}
+    return "  ".join(f"Test {name}: {_number(figures[key])}" for key, name in names.items())
 
 
 def _load(
@@ -184,14 +213,9 @@ def _load(
     return loaded, replace(source.identity, notes=(*source.identity.notes, *notes))
 
 
-def _model_record(predictor: Predictor) -> dict[str, str]:
-    identity = predictor.identity
-    return asdict(identity)
-
-
 def _trained_on(predictor: Predictor) -> str:
     """What the bundle says of its training data, or "" where nothing is known."""
     if predictor.bundle is None:
         return ""
     training = predictor.bundle.description.training
-    return " ".join(str(training[key]) for key in ("data", "data_revision") if training.get(key))
+    return f"{training.data} {training.data_revision}".strip()

@@ -1,12 +1,12 @@
 """The grid of films with true and predicted label: the worst errors first, then a fair sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from cxr.model.figures import Metrics
 from cxr.model.predictions import ScoredFilm
 from cxr.types import UNCERTAIN, ModelPixels
 from evaluation.drawing import RIGHT, UNSURE, WRONG, footer_of, plot
@@ -17,11 +17,9 @@ _MAX_ERRORS = 16
 _SEED = 0
 
 
-def draw_sample_grid(
-    path: Path, rows: Sequence[ScoredFilm], pixels: ModelPixels, metrics: Mapping[str, Any]
-) -> None:
+def draw_sample_grid(path: Path, rows: Sequence[ScoredFilm], pixels: ModelPixels, metrics: Metrics) -> None:
     """Write the grid of up to 8 x 4 films. pixels: uint8 (n, size, size), in the order of `rows`."""
-    threshold = metrics["threshold"]
+    threshold = metrics.threshold
     chosen, n_errors = choose_films(rows, threshold)
     lines = -(-len(chosen) // COLUMNS)
     footer = (

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,20 @@ from cxr.model.answer import Answer
 from cxr.model.backend import Outputs
 from cxr.model.bundle import Bundle, BundleDescription, GoldenProbe, NetworkSpec
 from cxr.model.decision import DecisionSpec
+from cxr.model.figures import (
+    FIGURES,
+    METRICS_FILE,
+    Bootstrap,
+    Confusion,
+    Evaluation,
+    Figure,
+    MeasuredData,
+    MeasuredModel,
+    Metrics,
+    Uncertain,
+)
 from cxr.model.predictor import Explanation, ModelIdentity, Predictor
+from cxr.model.training_record import FilmCounts, TrainingRecord
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served, Serving
 from cxr.types import EvidenceMap, InputBatch
@@ -68,7 +82,6 @@ def _gated(answer: Answer, image: GrayImage) -> Answer:
 def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) -> Predictor:
     """A predictor with a bundle that has a gallery of phantoms and made-up figures."""
     _write_gallery(folder / "examples", gallery)
-    write_json(folder / "metrics.json", _figures())
     _write_predictions(folder / "predictions.csv")
     preprocess = PreprocessSpec(size=SIZE, resample="bilinear")
     decision = DecisionSpec(
@@ -80,12 +93,19 @@ def fake_predictor(folder: Path, data: str = "phantom:600", gallery: int = 4) ->
         network=NetworkSpec(name="fake"),
         preprocess=preprocess,
         decision=decision,
-        training={"data": data, "films": {"train": 5216, "validation": 600}, "prevalence": 0.74},
+        training=training_record(data),
         probe=GoldenProbe(logit=0.0),
         sha256={"model.h5": "0123456789abcdef" * 4},
     )
     identity = ModelIdentity("fake", "", "0.0.1", description.sha256["model.h5"])
+    write_json(folder / METRICS_FILE, _figures(decision, identity).model_dump(mode="json"))
     return FakePredictor(BrightnessBackend(), preprocess, decision, identity, Bundle(folder, description))
+
+
+def training_record(data: str = "phantom:600") -> TrainingRecord:
+    """What a bundle must tell of its training, made up."""
+    films = FilmCounts(train=5216, validation=600)
+    return TrainingRecord(data=data, data_revision="", films=films, prevalence=0.74, split_rule="made up")
 
 
 def phantom_file(path: Path, seed: int = 1, subtype: str = "bacterial") -> Path:
@@ -160,13 +180,30 @@ def _write_predictions(path: Path) -> None:
             writer.writerow((f"{film}.png", f"p{film // 2}", label, "", probability, "NORMAL"))
 
 
-def _figures() -> dict[str, object]:
-    figures = {
-        key: {"value": value, "ci95": [value - 0.02, value + 0.02]}
-        for key, value in (("roc_auc", 0.961), ("sensitivity", 0.97), ("specificity", 0.812))
-    }
-    counts = {"n": 624, "n_normal": 234, "n_pneumonia": 390}
-    return {"data": {"id": "fake", "split": "test"}, **counts, **figures, "validation": figures}
+def made_up_figures(**counts: int) -> Evaluation:
+    """Figures whose intervals are 0.04 wide."""
+    values = {"roc_auc": 0.961, "sensitivity": 0.97, "specificity": 0.812}
+    found = {name: values.get(name, 0.5) for name in FIGURES}
+    return Evaluation(
+        **{"n": 624, "n_normal": 234, "n_pneumonia": 390, "n_groups": 400, **counts},
+        **{name: Figure(value=value, ci95=(value - 0.02, value + 0.02)) for name, value in found.items()},
+        confusion=Confusion(tn=190, fp=44, fn=12, tp=378),
+        threshold=0.61,
+        uncertain=Uncertain(n=60, share=60 / 624, accuracy_of_the_rest=0.9),
+        subgroups={},
+        bootstrap=Bootstrap(unit="patient group", resamples=2000, seed=0, method="percentile"),
+    )
+
+
+def _figures(decision: DecisionSpec, identity: ModelIdentity) -> Metrics:
+    figures = made_up_figures()
+    return Metrics(
+        **figures.given(),
+        model=MeasuredModel(**asdict(identity)),
+        data=MeasuredData(id="fake", revision="", split="test", notes=()),
+        decision=decision,
+        validation=figures,
+    )
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _app(env: dict[str, str], port: int) -> Iterator[str]:
             until = time.monotonic() + START_SECONDS
             while not _listens(port):
                 if process.poll() is not None or time.monotonic() > until:
-                    raise CxrError("an app that starts", "none", "see above")
+                    raise CxrError("The app did not start: see above.")
                 time.sleep(0.3)
             yield address
         finally:

@@ -125,7 +125,7 @@ def test_an_archive_that_leads_outside_is_refused(tmp_path: Path) -> None:
 def test_limits_on_count_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     films: list[Path | str] = [level(tmp_path / f"{value}.png", value) for value in range(3)]
     monkeypatch.setattr(batch, "MAX_FILMS", 2)
-    with pytest.raises(RequestError, match="at most 2 films at a time; received 3") as caught:
+    with pytest.raises(RequestError, match="There are 3 files, but at most 2 are read at a time") as caught:
         Batch(films)
     assert caught.value.code == "too_many_files"
     monkeypatch.setattr(batch, "MAX_BATCH_BYTES", 10)

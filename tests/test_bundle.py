@@ -7,12 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from fake_model import training_record
 
 from cxr.errors import BundleError, CxrError, UsageError
 from cxr.imaging.preprocess import PreprocessSpec, seed_preprocess, to_input_batch
 from cxr.model.bundle import (
     DESCRIPTION,
     MODEL_FILE,
+    RESTORE,
     GoldenProbe,
     NetworkSpec,
     load_bundle,
@@ -42,7 +44,7 @@ def original(tmp_path_factory) -> Path:
         "network": SMALL,
         "preprocess": PreprocessSpec(size=SIZE, resample="bilinear"),
         "decision": DecisionSpec(temperature=1.0, threshold=0.5, rule="half"),
-        "training": {},
+        "training": training_record(),
         "probe": GoldenProbe(logit=probe),
     }
     write_description(folder, fields)
@@ -76,27 +78,54 @@ def test_model_file_opens_in_plain_keras_with_the_same_answers(bundle):
 
 
 FAULTS = {
-    "altered model": (lambda f: _append(f / MODEL_FILE), "sha256"),
-    "missing model": (lambda f: (f / MODEL_FILE).unlink(), "no such file"),
-    "no description": (lambda f: (f / DESCRIPTION).unlink(), "bundle.json"),
-    "description is no JSON": (lambda f: (f / DESCRIPTION).write_text("{"), "JSON"),
-    "unknown schema": (lambda f: edit(f, lambda d: d.update(schema_version="9")), "schema_version '1'"),
-    "unknown field": (lambda f: edit(f, lambda d: d.update(surprise=1)), "surprise"),
-    "classes turned round": (lambda f: edit(f, lambda d: d["classes"].reverse()), "PNEUMONIA"),
+    "altered model": (lambda f: _append(f / MODEL_FILE), "model.h5 was altered: its sha256 is "),
+    "missing model": (lambda f: (f / MODEL_FILE).unlink(), f"model.h5 is missing from the bundle. {RESTORE}"),
+    "no description": (
+        lambda f: (f / DESCRIPTION).unlink(),
+        "bundle is not a bundle: it has no bundle.json. ",
+    ),
+    "description is no JSON": (lambda f: (f / DESCRIPTION).write_text("{"), "bundle.json is not JSON: "),
+    "unknown schema": (
+        lambda f: edit(f, lambda d: d.update(schema_version="9")),
+        "bundle.json has schema_version '9', but this version of the project reads '1'. Update the project",
+    ),
+    "unknown field": (
+        lambda f: edit(f, lambda d: d.update(surprise=1)),
+        "bundle.json cannot be used: surprise: ",
+    ),
+    "classes turned round": (
+        lambda f: edit(f, lambda d: d["classes"].reverse()),
+        "The classes of bundle are PNEUMONIA, NORMAL, with PNEUMONIA as the positive one, but the project's are ",
+    ),
     "other input size": (lambda f: edit(f, lambda d: d["preprocess"].update(size=64)), "probe"),
     "other network": (
         lambda f: edit(f, lambda d: d["network"].update(name="seed_cnn", params={})),
         "weights of",
     ),
-    "unknown network": (lambda f: edit(f, lambda d: d["network"].update(name="vgg")), "a network among"),
-    "unknown setting": (lambda f: edit(f, lambda d: d["network"].update(params={"depth": 3})), "depth"),
-    "other probe": (lambda f: edit(f, lambda d: d["probe"].update(logit=3.0)), "golden probe"),
+    "unknown network": (
+        lambda f: edit(f, lambda d: d["network"].update(name="vgg")),
+        "The network vgg is not known, only ",
+    ),
+    "unknown setting": (
+        lambda f: edit(f, lambda d: d["network"].update(params={"depth": 3})),
+        "The network residual_cnn cannot be built with {'depth': 3}: ",
+    ),
+    "other probe": (
+        lambda f: edit(f, lambda d: d["probe"].update(logit=3.0)),
+        "The golden probe's logit is ",
+    ),
     "threshold outside band": (
         lambda f: edit(f, lambda d: d["decision"].update(uncertain_band=[0.6, 0.7])),
         "uncertain_band",
     ),
-    "model not listed": (lambda f: edit(f, lambda d: d["sha256"].pop(MODEL_FILE)), "sha256 for model.h5"),
-    "file outside": (lambda f: edit(f, lambda d: d["sha256"].update({"../x": "0"})), "inside the bundle"),
+    "model not listed": (
+        lambda f: edit(f, lambda d: d["sha256"].pop(MODEL_FILE)),
+        "bundle.json has no sha256 for model.h5. ",
+    ),
+    "file outside": (
+        lambda f: edit(f, lambda d: d["sha256"].update({"../x": "0"})),
+        "bundle.json lists '../x', which is outside the bundle. ",
+    ),
 }
 
 

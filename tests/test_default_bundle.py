@@ -11,9 +11,10 @@ from benchmarks.readme import BEGIN, BEGIN_SPEEDS, END, END_SPEEDS, SPEEDS, WORD
 from cxr.data.sources import open_data
 from cxr.files import sha256_of_file
 from cxr.model.bundle import load_bundle
+from cxr.model.figures import FIGURES, read_metrics
 from cxr.model.predictions import read_predictions
 from evaluation.config import RunConfig
-from evaluation.metrics import FIGURES, evaluate
+from evaluation.metrics import evaluate
 from evaluation.run import run
 from trainer.card import interval, show
 
@@ -23,7 +24,7 @@ FOLDER = ROOT / "bundles" / "default"
 
 @pytest.fixture(scope="module")
 def metrics():
-    return json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
+    return read_metrics(FOLDER / "metrics.json")
 
 
 def test_verifies_and_is_small():
@@ -55,7 +56,7 @@ def test_no_patient_trained_and_validated_and_threshold_not_from_test(metrics):
     rows = read_predictions(FOLDER / "validation_predictions.csv")
     assert {row.file for row in rows} == validated
     described = load_bundle(FOLDER).description
-    assert described.training["films"] == {
+    assert described.training.films.model_dump() == {
         "train": sum(row["split"] == "train" for row in manifest),
         "validation": len(validated),
     }
@@ -64,28 +65,27 @@ def test_no_patient_trained_and_validated_and_threshold_not_from_test(metrics):
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_metrics_follow_from_the_predictions(metrics, part):
     name = "predictions.csv" if part == "test" else "validation_predictions.csv"
-    expected = metrics if part == "test" else metrics["validation"]
-    found = evaluate(
-        read_predictions(FOLDER / name), expected["threshold"], seed=expected["bootstrap"]["seed"]
-    )
+    expected = metrics if part == "test" else metrics.validation
+    found = evaluate(read_predictions(FOLDER / name), expected.threshold, seed=expected.bootstrap.seed)
     for key in FIGURES:
-        assert found[key]["value"] == pytest.approx(expected[key]["value"], rel=1e-9)
-        assert found[key]["ci95"] == pytest.approx(expected[key]["ci95"], rel=1e-9)
-    assert found["confusion"] == expected["confusion"]
+        assert found.figure(key).value == pytest.approx(expected.figure(key).value, rel=1e-9)
+        assert found.figure(key).ci95 == pytest.approx(expected.figure(key).ci95, rel=1e-9)
+    assert found.confusion == expected.confusion
 
 
 def test_members_are_the_seeds_of_the_spread(metrics):
-    described, members = load_bundle(FOLDER).description, metrics["members"]
-    assert members["n"] == described.training["members"] == described.network.params["towers"] == 3
-    for found in members["figures"].values():
-        assert len(set(found["each"])) > 1
-        assert found["mean"] == pytest.approx(sum(found["each"]) / 3)
+    described, members = load_bundle(FOLDER).description, metrics.members
+    assert members.n == described.training.members == described.network.params["towers"] == 3
+    for found in members.figures.values():
+        assert len(set(found.each)) > 1
+        assert found.mean == pytest.approx(sum(found.each) / 3)
 
 
 def test_card_shows_the_figures(metrics):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for key, (name, _) in FIGURES.items():
-        row = f"| {name} | {show(metrics[key])} | {interval(metrics[key])} | {show(metrics['validation'][key])} |"
+        ours, validation = metrics.figure(key), metrics.validation.figure(key)
+        row = f"| {name} | {show(ours)} | {interval(ours)} | {show(validation)} |"
         assert row in card
 
 
@@ -100,11 +100,11 @@ def test_readme_shows_the_figures(metrics, name):
 def test_evaluation_recomputes_every_figure_on_the_real_films(metrics, chest_xray, tmp_path):
     # TensorFlow is imported here.
     found = run(RunConfig(model=str(FOLDER), data=str(chest_xray), out=tmp_path / "report"))
-    assert found["n"] == 624
+    assert found.n == 624
     for key in FIGURES:
-        assert show(found[key]) == show(metrics[key])
-        assert interval(found[key]) == interval(metrics[key])
-    assert (found["confusion"], found["uncertain"]) == (metrics["confusion"], metrics["uncertain"])
+        assert show(found.figure(key)) == show(metrics.figure(key))
+        assert interval(found.figure(key)) == interval(metrics.figure(key))
+    assert (found.confusion, found.uncertain) == (metrics.confusion, metrics.uncertain)
 
 
 def test_no_picture_is_a_film(chest_xray):

@@ -23,13 +23,14 @@ from cxr.imaging.decode import decode
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.backend import Outputs
 from cxr.model.decision import DecisionSpec
+from cxr.model.figures import FIGURES, Figure
 from cxr.model.predictions import read_predictions
 from cxr.model.predictor import ModelIdentity, Predictor
 from cxr.serving.local import load_model
 from cxr.types import EvidenceMap, InputBatch
 from evaluation import __main__ as command
 from evaluation.config import RunConfig
-from evaluation.metrics import FIGURES, evaluate
+from evaluation.metrics import evaluate
 from evaluation.predictions import score_films
 from evaluation.run import evaluate_and_write, run
 
@@ -95,7 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     data, out, printed = write_data(folder / "films"), folder / "results" / "first", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr("cxr.serving.opening.load_model", load_brightness)
-        metrics = run(config(data, out, seed=3, audit=True))
+        metrics = run(config(data, out, seed=3, audit=True)).model_dump(mode="json")
     return Finished(data, out, metrics, printed.getvalue())
 
 
@@ -160,7 +161,8 @@ def test_a_run_writes_the_whole_folder_and_prints_the_figures(finished: Finished
 def test_every_figure_can_be_computed_again_from_the_predictions(finished: Finished) -> None:
     metrics = finished.metrics
     band = metrics["decision"]["uncertain_band"]
-    again = evaluate(read_predictions(finished.out / "predictions.csv"), metrics["threshold"], 50, 3, band)
+    rows = read_predictions(finished.out / "predictions.csv")
+    again = evaluate(rows, metrics["threshold"], 50, 3, band).model_dump(mode="json")
     assert {key: finished.metrics[key] for key in again} == again
 
 
@@ -179,20 +181,20 @@ def test_evaluation_sees_the_apps_own_answers(finished: Finished) -> None:
 
 def test_phantoms_are_evaluated_and_named(data: Path, tmp_path: Path) -> None:
     metrics = run(config("phantom:40", tmp_path / "out"))
-    assert metrics["data"]["notes"] == ["synthetic images, not radiographs of people"]
+    assert metrics.data.notes == ("synthetic images, not radiographs of people",)
     assert "SYNTHETIC PHANTOMS" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_bare_data_set_is_evaluated_as_a_whole(data: Path, tmp_path: Path) -> None:
-    assert run(config(data / "test", tmp_path / "out"))["data"]["split"] == "all"
+    assert run(config(data / "test", tmp_path / "out")).data.split == "all"
     with pytest.raises(UsageError, match="The data has no split train, only all"):
         run(config(data / "test", tmp_path / "other", split="train"))
 
 
 def test_one_class_is_evaluated_with_nulls(data: Path, tmp_path: Path) -> None:
     metrics = run(config(data, tmp_path / "out", split="train"))
-    assert metrics["n"] == 1
-    assert metrics["roc_auc"] == {"value": None, "ci95": None}
+    assert metrics.n == 1
+    assert metrics.roc_auc == Figure(value=None, ci95=None)
 
 
 def test_a_trainer_can_keep_the_films_out_of_sight(finished: Finished, tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_the_output_folder_is_checked_before_anything_slow(
         ),
         ({"--data": "nowhere"}, "DATA 'nowhere' does not exist"),
         ({"--split": "validation"}, "The data has no split validation, only test, train"),
-        ({"--resamples": "-1"}, "expected --resamples of 0 or more; received -1"),
+        ({"--resamples": "-1"}, "--resamples -1 is below 0. 2000 is usual"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(
@@ -303,7 +305,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (DataError("this", "that", "try"), 2, "error: expected this; received that; try\n"),
+        (DataError("This is wrong. Try that."), 2, "error: This is wrong. Try that.\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (
             PermissionError(13, "Permission denied", "out"),
@@ -336,6 +338,8 @@ def test_evaluation_needs_no_tensorflow_until_a_model_is_loaded(tmp_path: Path) 
 def test_a_broken_model_file_is_told(data: Path, tmp_path: Path) -> None:
     # The one test of evaluation that imports TensorFlow.
     (tmp_path / "model.h5").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(CxrError, match="git lfs pull") as stopped:
+    with pytest.raises(
+        CxrError, match=r"^model\.h5 is only a Git LFS pointer to the model\. Run git lfs pull\.$"
+    ) as stopped:
         run(config(data, tmp_path / "out", model=str(tmp_path / "model.h5")))
     assert isinstance(stopped.value, BundleError)

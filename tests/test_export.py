@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from fake_model import training_record
 
 from cxr.errors import BundleError
 from cxr.export import cache as export_cache
@@ -87,7 +88,7 @@ def original(tmp_path_factory) -> Path:
         "network": SMALL,
         "preprocess": PreprocessSpec(size=SIZE, resample="bilinear"),
         "decision": HALF,
-        "training": {},
+        "training": training_record(),
         "probe": GoldenProbe(logit=float(truth.outputs(to_input_batch(probe_pixels(SIZE)[None])).logits[0])),
         "export": write_export(folder, content, record),
     }
@@ -262,7 +263,7 @@ def test_named_weights_that_are_not_there_are_told(wrong, tmp_path, monkeypatch)
     # A file of that name where the process stands must not be read in their place.
     monkeypatch.chdir(tmp_path)
     weights = None if wrong == "none" else (tmp_path / MODEL_FILE).read_bytes()[:3000]
-    with pytest.raises(BundleError, match="a network in ONNX"):
+    with pytest.raises(BundleError, match="The export is not a network in ONNX from "):
         OnnxBackend(light, weights)
 
 
@@ -299,12 +300,21 @@ def _other_network(folder: Path) -> None:
 
 
 UNFIT = {
-    "missing": (lambda f: (f / EXPORT_FILE).unlink(), "No such file"),
-    "altered": (lambda f: (f / EXPORT_FILE).write_bytes(b"x"), "sha256"),
-    "not listed": (lambda f: edit(f, lambda d: d["sha256"].pop(EXPORT_FILE)), "sha256 none"),
-    "of other weights": (lambda f: edit(f, lambda d: d["export"].update(of_model="0")), "of another"),
-    "no ONNX": (lambda f: _replace(f, b"no ONNX at all"), "a network in ONNX"),
-    "another network": (_other_network, "golden probe"),
+    "missing": (lambda f: (f / EXPORT_FILE).unlink(), "model.onnx cannot be read: No such file"),
+    "altered": (
+        lambda f: (f / EXPORT_FILE).write_bytes(b"x"),
+        "model.onnx is not the file that bundle.json lists. ",
+    ),
+    "not listed": (
+        lambda f: edit(f, lambda d: d["sha256"].pop(EXPORT_FILE)),
+        "not the file that bundle.json lists. ",
+    ),
+    "of other weights": (
+        lambda f: edit(f, lambda d: d["export"].update(of_model="0")),
+        "model.onnx was made of another model.h5. ",
+    ),
+    "no ONNX": (lambda f: _replace(f, b"no ONNX at all"), "The export is not a network in ONNX from "),
+    "another network": (_other_network, "The golden probe's logit is "),
 }
 
 
@@ -407,7 +417,7 @@ def test_export_adds_it_to_a_bundle_that_has_none(bundle):
 def test_export_of_an_altered_bundle_is_refused_and_changes_nothing(bundle):
     (bundle / MODEL_FILE).write_bytes((bundle / MODEL_FILE).read_bytes() + b"x")
     before = (bundle / DESCRIPTION).read_bytes()
-    with pytest.raises(BundleError, match="sha256"):
+    with pytest.raises(BundleError, match=r"model\.h5 was altered: its sha256 is "):
         export(ExportConfig(bundle))
     assert (bundle / DESCRIPTION).read_bytes() == before
 

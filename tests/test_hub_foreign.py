@@ -95,7 +95,9 @@ def test_a_statement_that_is_none(theirs, monkeypatch, text):
 
 def test_a_statement_for_another_size(theirs, monkeypatch):
     monkeypatch.setenv("MODEL_PREPROCESS", STATED.replace("48", "64"))
-    with pytest.raises(BundleError, match="64 x 64"):
+    with pytest.raises(
+        BundleError, match=r"The network reads images of 48 x 48 pixels, but preprocessing makes 64 x 64\."
+    ):
         opened(theirs)
 
 
@@ -188,14 +190,20 @@ REFUSED_FILES = {
     "soft link": (soft_link, "a link at again"),
     "external data": (external_data, "data outside the file at outside"),
     "loop": (loop, "several links to"),
-    "weights only": (weights_only, "describes no network"),
-    "truncated": (truncate, "undamaged HDF5"),
+    "weights only": (weights_only, "theirs.h5 does not describe its network, as a file of weights alone. "),
+    "truncated": (truncate, "theirs.h5 is damaged: "),
     "LFS pointer": (
         lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
-        "a Git LFS pointer; run git lfs pull",
+        "theirs.h5 is only a Git LFS pointer to the model. Run git lfs pull.",
     ),
-    "not HDF5": (lambda path: path.write_bytes(b"PK\x03\x04"), "which is none"),
-    "empty": (lambda path: path.write_bytes(b""), "which is none"),
+    "not HDF5": (
+        lambda path: path.write_bytes(b"PK\x03\x04"),
+        "theirs.h5 is not an HDF5 file. Name the .h5 that Keras saved.",
+    ),
+    "empty": (
+        lambda path: path.write_bytes(b""),
+        "theirs.h5 is not an HDF5 file. Name the .h5 that Keras saved.",
+    ),
 }
 
 

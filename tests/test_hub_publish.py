@@ -53,8 +53,8 @@ def refused(answer) -> str:
     assert answer["code"] == 2, answer
     lines = [line for line in answer["err"].splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and "Traceback" not in answer["err"], answer["err"]
-    # What is wrong, and what to do: in sentences, or in the older three parts.
-    assert re.fullmatch(r"error: (.+\. [A-Z].+\.|expected .*; received .*; .+)", lines[0]), lines[0]
+    # What is wrong, and what to do, in sentences.
+    assert re.fullmatch(r"error: .+\. [A-Z].+\.", lines[0]), lines[0]
     assert "hf_" not in answer["err"] + answer["out"], "the token is shown"
     return lines[0]
 
@@ -216,12 +216,15 @@ def test_an_upload_that_fails_once_is_tried_again(hub, publish):
 
 
 BROKEN = {
-    "altered": (lambda folder: append(folder / "model.h5"), "sha256"),
-    "golden probe": (lambda folder: rewrite(folder, probe={"logit": 3.0, "tolerance": 1e-3}), "golden probe"),
+    "altered": (lambda folder: append(folder / "model.h5"), "model.h5 was altered: its sha256 is "),
+    "golden probe": (
+        lambda folder: rewrite(folder, probe={"logit": 3.0, "tolerance": 1e-3}),
+        "The golden probe's logit is ",
+    ),
     "no card": (lambda folder: forget(folder, "README.md"), "README.md"),
     "no front matter": (lambda folder: card(folder, "# Mine\n"), "license"),
     "broken front matter": (lambda folder: card(folder, "---\na: [\n---\n"), "front matter"),
-    "not a bundle": (lambda folder: shutil.rmtree(folder), "bundle.json"),
+    "not a bundle": (lambda folder: shutil.rmtree(folder), "bundle is not a bundle: it has no bundle.json. "),
 }
 
 

@@ -1,5 +1,6 @@
 """MODEL=hub:... over HTTP: what serves when the Hub answers, and when it does not."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from hub_kit import REPO, environment, files_of, released
 from hub_server import Fault
 
 from cxr.errors import CxrError, HubError, UsageError
+from cxr.files import sha256_of
 from cxr.imaging.decode import from_array
 from cxr.model.bundle import is_for_the_record, load_bundle
 from cxr.phantom import make_phantom
@@ -279,13 +281,29 @@ def test_the_watch_stays_where_the_new_commit_does_not_verify(hub, versions, log
     hub.commit(*KEY, versions[1] | {"metrics.json": b"{}"})
     watch.look()
     assert version(serving.now) == "0.1.0" and prepared == []
-    assert len(log) == 1 and "goes on serving, because: expected sha256" in log[0]
+    assert len(log) == 1 and "goes on serving, because: metrics.json was altered: its sha256 is " in log[0]
     hub.requests.clear()
     watch.look()
     assert not [line for line in hub.requests if "/resolve/" in line], "it was fetched again"
     hub.commit(*KEY, versions[2])
     watch.look()
     assert version(serving.now) == "0.3.0"
+
+
+def test_the_watch_stays_where_the_new_commit_lacks_a_figure(hub, versions, log):
+    """Whole and as it is listed, but made by something that does not know all figures."""
+    metrics = json.loads(versions[1]["metrics.json"])
+    metrics["validation"].pop("sensitivity")
+    lacking = json.dumps(metrics).encode()
+    described = json.loads(versions[1]["bundle.json"])
+    described["sha256"]["metrics.json"] = sha256_of(lacking)
+    hub.commit(*KEY, versions[0])
+    serving, watch, prepared = watching(log)
+    hub.commit(*KEY, versions[1] | {"metrics.json": lacking, "bundle.json": json.dumps(described).encode()})
+    watch.look()
+    assert version(serving.now) == "0.1.0" and prepared == []
+    assert len(log) == 1
+    assert "because: metrics.json cannot be used: validation.sensitivity: Field required. " in log[0]
 
 
 def test_the_watch_outlives_a_hub_that_is_away_and_says_it_once(hub, versions, log):

@@ -90,7 +90,7 @@ def test_figures_of_each_member_are_those_of_the_network_trained_alone(pair, fil
         alone = calibrated(one, tuning)
         expected = evaluate(score_films(alone, scored), alone.decision.threshold, resamples=0)
         for name in ("roc_auc", "accuracy", "sensitivity", "brier", "ece"):
-            value = expected[name]["value"]
+            value = expected.figure(name).value
             assert found["figures"][name]["each"][member] == pytest.approx(value, abs=1e-3), name
     brier = found["figures"]["brier"]
     assert brier["each"][0] != brier["each"][1]

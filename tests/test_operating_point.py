@@ -38,17 +38,17 @@ def films(n: int = 200, seed: int = 0, films_a_patient: int = 2) -> list[ScoredF
 def test_shares_and_intervals_are_those_of_metrics_json(threshold: float) -> None:
     rows = films()
     figures = evaluate(rows, threshold, resamples=300, seed=0)
-    prevalence = figures["n_pneumonia"] / figures["n"]
+    prevalence = figures.n_pneumonia / figures.n
     point = Explorer(rows, resamples=300).at(threshold, prevalence)
-    cells = figures["confusion"]
-    assert (point.tp, point.fn, point.tn, point.fp) == tuple(cells[key] for key in ("tp", "fn", "tn", "fp"))
+    cells = figures.confusion
+    assert (point.tp, point.fn, point.tn, point.fp) == (cells.tp, cells.fn, cells.tn, cells.fp)
     for key in ("sensitivity", "specificity"):
         share = getattr(point, key)
-        assert share.value == pytest.approx(figures[key]["value"])
-        assert share.ci95 == pytest.approx(figures[key]["ci95"])
+        assert share.value == pytest.approx(figures.figure(key).value)
+        assert share.ci95 == pytest.approx(figures.figure(key).ci95)
     # At the films' own mix, Bayes' rule gives the plain shares.
     for key, ours in (("precision", point.ppv), ("npv", point.npv)):
-        assert ours.value == (figures[key]["value"] and pytest.approx(figures[key]["value"]))
+        assert ours.value == (figures.figure(key).value and pytest.approx(figures.figure(key).value))
 
 
 def test_predictive_values_follow_the_prevalence() -> None:
@@ -133,7 +133,7 @@ def test_one_patient_gives_no_interval_and_few_films_may_miss_none() -> None:
 
 def test_films_of_one_class_are_refused() -> None:
     for rows in ([], [row for row in films() if row.is_pneumonia]):
-        with pytest.raises(DataError, match="both classes"):
+        with pytest.raises(DataError, match="An operating point needs films of both classes"):
             Explorer(rows)
 
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import gradio as gr
 import numpy as np
 import pytest
-from fake_model import FakePredictor, fake_predictor, phantom_file
+from fake_model import FakePredictor, fake_predictor, made_up_figures, phantom_file
 from markupsafe import escape
 from PIL import Image
 
@@ -278,9 +278,7 @@ def test_a_suggestion_from_few_films_warns(served: Served) -> None:
     found = scored(served)
     assert found is not None
     explorer, rows = found
-    figures = {key: {"value": 0.5, "ci95": None} for key in about.FIGURES}
-    counts = {"n": 80, "n_normal": 32, "n_pneumonia": 48, "n_groups": 40}
-    metrics = {**figures, **counts, "threshold": 0.61, "bootstrap": {"resamples": 2000}}
+    metrics = made_up_figures(n=80, n_normal=32, n_pneumonia=48, n_groups=40)
     checked = own_data.Checked(explorer, rows, metrics, ("a.png: expected <that>",))
     firm, few, one = (own_data.result(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
     assert "Too few images" not in firm
@@ -297,7 +295,7 @@ def test_what_is_remembered_of_own_data_names_no_file(served: Served) -> None:
 
     found = scored(served)
     assert found is not None
-    kept = own_data.remember(OwnData(found[1], {}, Explorer(found[1], 0), []))
+    kept = own_data.remember(OwnData(found[1], made_up_figures(), Explorer(found[1], 0), []))
     assert {(row.file, row.patient) for row in kept.rows} == {("", "")}
 
 

@@ -135,9 +135,9 @@ def test_films_of_one_patient_share_anatomy_and_side_of_disease_but_not_exposure
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ((-1, "normal", 64), "seeds of 0 or more"),
-        ((1, "fungal", 64), "normal, bacterial or viral"),
-        ((1, "normal", 31), "at least 32 pixels"),
+        ((-1, "normal", 64), r"^Seeds are 0 or more, but these are -1 and -1\.$"),
+        ((1, "fungal", 64), "The subtype 'fungal' is not normal, bacterial or viral"),
+        ((1, "normal", 31), "A size of 31 pixels is below 32"),
     ],
 )
 def test_wrong_arguments_name_the_rule(arguments: tuple[int, Subtype, int], rule: str) -> None:
@@ -233,11 +233,16 @@ def test_add_opacity_shows_on_a_film_of_one_brightness() -> None:
 @pytest.mark.parametrize(
     ("pixels", "subtype", "region", "rule"),
     [
-        (np.zeros((64, 64), np.float32), "viral", None, "uint8 pixels"),
-        (np.zeros((64, 64, 3), np.uint8), "viral", None, "uint8 pixels"),
-        (np.zeros((64, 64), np.uint8), "normal", None, "bacterial or viral"),
-        (np.zeros((64, 64), np.uint8), "viral", np.zeros((64, 64), np.bool_), "at least one True pixel"),
-        (np.zeros((64, 64), np.uint8), "viral", np.ones((64, 60), np.bool_), "region of shape"),
+        (np.zeros((64, 64), np.float32), "viral", None, r"not uint8 \(height, width\)"),
+        (np.zeros((64, 64, 3), np.uint8), "viral", None, r"not uint8 \(height, width\)"),
+        (np.zeros((64, 64), np.uint8), "normal", None, "is not bacterial or viral"),
+        (np.zeros((64, 64), np.uint8), "viral", np.zeros((64, 64), np.bool_), "0 True pixels"),
+        (
+            np.zeros((64, 64), np.uint8),
+            "viral",
+            np.ones((64, 60), np.bool_),
+            r"^The region has shape \(64, 60\)",
+        ),
     ],
 )
 def test_add_opacity_names_the_broken_rule(
@@ -291,7 +296,7 @@ def test_file_names_follow_the_kaggle_data_set() -> None:
 
 
 def test_too_few_phantoms_names_the_rule() -> None:
-    with pytest.raises(ValueError, match=r"at least 12 phantoms.*received 11.*ask for 12"):
+    with pytest.raises(ValueError, match=r"^11 phantoms are too few .*Ask for 12 or more\.$"):
         phantom_split(11)
 
 
@@ -324,13 +329,13 @@ def test_written_films_are_the_phantoms_in_grayscale_jpeg(tmp_path: Path) -> Non
 
 def test_write_phantoms_leaves_a_folder_in_use_alone(tmp_path: Path) -> None:
     (tmp_path / "film.jpeg").write_bytes(b"mine")
-    with pytest.raises(FileExistsError, match="new or empty"):
+    with pytest.raises(FileExistsError, match="is not a new or empty folder"):
         write_phantoms(tmp_path, 12)
     assert tree(tmp_path) == {"film.jpeg": b"mine"}
 
 
 def test_write_phantoms_refuses_before_it_writes(tmp_path: Path) -> None:
-    for n, size in ((11, 64), (12, 16)):
-        with pytest.raises(ValueError, match="at least"):
+    for n, size, rule in ((11, 64, "11 phantoms are too few"), (12, 16, "A size of 16 pixels is below 32")):
+        with pytest.raises(ValueError, match=rule):
             write_phantoms(tmp_path / "new", n, size=size)
         assert not (tmp_path / "new").exists()

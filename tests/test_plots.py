@@ -1,7 +1,7 @@
 """Plots and report: drawn, the same bytes each time, nothing fetched and nothing let through unescaped."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from cxr.errors import DataError
+from cxr.model.decision import DecisionSpec
+from cxr.model.figures import MeasuredData, MeasuredModel, Metrics
 from cxr.model.predictions import ScoredFilm
 from cxr.types import Decision
 from evaluation.metrics import evaluate
@@ -48,13 +50,16 @@ def make_films(n: int = 60) -> list[ScoredFilm]:
     return rows
 
 
-def make_metrics(rows: list[ScoredFilm], data: str = "films $1") -> dict[str, Any]:
-    return {
-        "model": {"source": "a <model>", "revision": "", "version": "1.2.3", "sha256": "ab" * 32},
-        "data": {"id": data, "revision": "r7", "notes": ["a note & more"], "split": "test"},
-        "decision": {"rule": "chosen < by hand", "uncertain_band": [0.4, 0.5]},
-        **evaluate(rows, THRESHOLD, resamples=50),
-    }
+def make_metrics(rows: list[ScoredFilm], data: str = "films $1", **also: Any) -> Metrics:
+    return Metrics(
+        model=MeasuredModel(source="a <model>", revision="", version="1.2.3", sha256="ab" * 32),
+        data=MeasuredData(id=data, revision="r7", split="test", notes=("a note & more",)),
+        decision=DecisionSpec(
+            temperature=1.0, threshold=THRESHOLD, rule="chosen < by hand", uncertain_band=(0.4, 0.5)
+        ),
+        **evaluate(rows, THRESHOLD, resamples=50).given(),
+        **also,
+    )
 
 
 def make_pixels(n: int) -> np.ndarray:
@@ -143,11 +148,8 @@ class Page(HTMLParser):
 
 def make_report(folder: Path, plots: Path, data: str = "films $1") -> str:
     rows = make_films()
-    errors = [
-        {**asdict(row.answer), "probability": row.probability} for row in worst_errors(rows, THRESHOLD, 5)
-    ]
-    context = {"trained_on": "other films", "worst_errors": errors}
-    write_report(folder / "report.html", make_metrics(rows, data), plots, context)
+    errors = worst_errors(rows, THRESHOLD, 5)
+    write_report(folder / "report.html", make_metrics(rows, data), plots, "other films", errors)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -169,11 +171,11 @@ def test_the_report_says_what_was_evaluated_and_how_sure_it_is(
 ) -> None:
     page = Page(make_report(tmp_path, drawn[0]))
     metrics = make_metrics(make_films())
-    auc = metrics["roc_auc"]
+    auc = metrics.roc_auc
     told = [DISCLAIMER, "a <model>", "1.2.3", "ab" * 32, "films $1", "r7", "a note & more", "other films"]
     told += [
-        f"{auc['value']:.3f}",
-        f"{auc['ci95'][0]:.3f} to {auc['ci95'][1]:.3f}",
+        f"{auc.value:.3f}",
+        f"{auc.ci95[0]:.3f} to {auc.ci95[1]:.3f}",
         "viral",
         "chosen < by hand",
     ]

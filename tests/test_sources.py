@@ -401,7 +401,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes | DataError]] = {
     "text renamed": lambda _: b"this is no image",
     "cut short": lambda content: content[:300],
     "empty": lambda _: b"",
-    "unreadable": lambda _: DataError("an undamaged .zip", "one that is not", "make it again"),
+    "unreadable": lambda _: DataError("The .zip is damaged. Make it again."),
 }
 
 

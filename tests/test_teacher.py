@@ -96,7 +96,7 @@ def _small_config(small_bundle: Path, out: Path, **changes) -> TrainConfig:
 def test_bundle_names_its_teacher(small_bundle, tmp_path):
     out = train(_small_config(small_bundle, tmp_path / "taught"))
     theirs = load_bundle(small_bundle)
-    assert load_bundle(out).description.training["teacher"] == {
+    assert load_bundle(out).description.training.teacher == {
         "source": small_bundle.name,
         "revision": "",
         "version": theirs.description.version,

@@ -87,7 +87,7 @@ def test_bundle_is_whole_and_loads(bundle):
         "plots/sample_grid.png",
     }
     described = load_bundle(bundle).description
-    assert described.version == "1.2.3" and described.training["epochs"] == 3
+    assert described.version == "1.2.3" and described.training.epochs == 3
     assert set(described.sha256) == names - {"bundle.json"}
     assert not list(bundle.parent.glob("*.training")), "the run's state is left behind"
     log = (bundle.parent / f"{bundle.name}.run.log").read_text()
@@ -173,8 +173,8 @@ def test_seed_recipe_validates_on_the_official_val_split_at_one_half(data, tmp_p
     made = train(config(data, tmp_path / "out", str(path), epochs=1))
     described = load_bundle(made).description
     assert described.decision.threshold == 0.5 and described.decision.temperature == 1.0
-    assert described.training["films"]["validation"] == len(list((data / "val").rglob("*.jpeg")))
-    assert described.training["films"]["train"] == len(list((data / "train").rglob("*.jpeg")))
+    assert described.training.films.validation == len(list((data / "val").rglob("*.jpeg")))
+    assert described.training.films.train == len(list((data / "train").rglob("*.jpeg")))
 
 
 def test_seed_recipe_is_the_original():

@@ -7,10 +7,10 @@ from typing import get_args
 import pytest
 
 from cxr.errors import ImageRule, RequestRule
+from cxr.model.figures import FIGURES
 from cxr.serving.slot import State
 from cxr.types import Decision, WarningCode
 from ui import words as text
-from ui.html import about
 
 UI = Path(__file__).resolve().parents[1] / "ui"
 CODE = {path: path.read_text(encoding="utf-8") for path in UI.rglob("*.py")}
@@ -85,7 +85,7 @@ def test_every_code_has_words_in_both_languages() -> None:
     codes |= {f"error.{code}" for code in (*get_args(ImageRule), *get_args(RequestRule))}
     codes |= {f"state.{state}" for state in get_args(State)}
     codes |= {f"decision.{label}" for label in (*get_args(Decision), "REFUSED")}
-    codes |= {f"figure.{key}" for key in about.FIGURES} | {f"explain.{key}" for key in about.FIGURES}
+    codes |= {f"{part}.{key}" for key in FIGURES for part in ("figure", "explain")}
     for table in text.WORDS.values():
         assert codes - set(table) == set()
 

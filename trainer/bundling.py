@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from cxr import __version__
 from cxr.data.films import Film, write_manifest
 from cxr.export.onnx_export import export_checked
 from cxr.files import sha256_of_file, write_json, write_text
@@ -22,6 +23,7 @@ from cxr.model.bundle import (
     write_export,
 )
 from cxr.model.decision import DecisionSpec
+from cxr.model.figures import Metrics
 from cxr.model.input_gate import GATE_FILE, save_gate
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.onnx_backend import OnnxBackend
@@ -150,7 +152,7 @@ def _measure(
     run: TrainingRun,
     prepared: Prepared,
     fitted: Fitted,
-) -> dict[str, Any]:
+) -> Metrics:
     """Write predictions, plots and metrics.json; its headline is the test split where there is one.
 
     The test films are scored here for the first and only time, when nothing is left to choose.
@@ -163,7 +165,7 @@ def _measure(
         rows = score_films(predictor, films)
     decision = predictor.decision
     figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, decision.uncertain_band)
-    also = {"validation": figures, "elsewhere": measure_unseen(predictor, prepared.references)}
+    also: dict[str, Any] = {"validation": figures, "elsewhere": measure_unseen(predictor, prepared.references)}
     if (members := run.recipe.members) > 1:
         head = fitted.model.layers[-1].get_weights()[0]
         also["members"] = members_alone(predictor, head, members, run.tuning, films)
@@ -214,6 +216,7 @@ def _training_record(recipe: Recipe, run: TrainingRun, prepared: Prepared, fitte
         "parameters": fitted.model.count_params(),
         "libraries": _library_versions(),
         "python": platform.python_version(),
+        "code_version": __version__,
         "code_commit": _code_commit(),
     }
 

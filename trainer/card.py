@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from cxr.data.sources import DEFAULT_HUB_DATA
 from cxr.files import write_text
-from evaluation.metrics import FIGURES
+from cxr.model.figures import FIGURES, Figure, Metrics
 from evaluation.report import BASELINE_NAMES, VIEW_NAMES
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -19,12 +19,12 @@ _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
 def write_card(
     folder: Path,
     fields: Mapping[str, Any],
-    metrics: Mapping[str, Any],
+    metrics: Metrics,
     previous: Mapping[str, Any] | None = None,
 ) -> None:
     """Write README.md into a bundle folder, by another template for a bundle that was adapted.
 
-    previous: bundle.json of the version before, with its figures as `metrics`: the card says what changed.
+    previous: bundle.json of the version before, with its figures, or None, as `metrics`: the card says what changed.
     """
     synthetic = fields["training"]["data"].startswith("phantom")
     adapted_from = fields.get("adapted_from")
@@ -69,9 +69,9 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {key: leaf for leaves in inner for key, leaf in leaves.items()}
 
 
-def show(figure: Mapping[str, Any]) -> str:
+def show(figure: Figure) -> str:
     """A figure to three decimals, or a dash where it is undefined."""
-    return "-" if figure["value"] is None else f"{figure['value']:.3f}"
+    return plain(figure.value)
 
 
 def plain(value: float | None) -> str:
@@ -79,26 +79,26 @@ def plain(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def interval(figure: Mapping[str, Any]) -> str:
+def interval(figure: Figure) -> str:
     """A 95% interval to three decimals, or a dash."""
-    return "-" if figure["ci95"] is None else "{:.3f} to {:.3f}".format(*figure["ci95"])
+    return "-" if figure.ci95 is None else "{:.3f} to {:.3f}".format(*figure.ci95)
 
 
-def _front_matter(fields: Mapping[str, Any], metrics: Mapping[str, Any], synthetic: bool) -> ModelCardData:
+def _front_matter(fields: Mapping[str, Any], metrics: Metrics, synthetic: bool) -> ModelCardData:
     training, adapted = fields["training"], fields.get("adapted_from") is not None
     results = [
         EvalResult(
             task_type="image-classification",
             dataset_type="local" if adapted else "phantom" if synthetic else _DATASET,
             dataset_name=_dataset_name(adapted, synthetic),
-            dataset_split=metrics["data"]["split"],
+            dataset_split=metrics.data.split,
             dataset_revision=None if adapted else training["data_revision"] or None,
             metric_type=key,
             metric_name=name,
-            metric_value=round(metrics[key]["value"], 4),
+            metric_value=round(value, 4),
         )
         for key, (name, _) in FIGURES.items()
-        if metrics[key]["value"] is not None
+        if (value := metrics.figure(key).value) is not None
     ]
     return ModelCardData(
         model_name=fields["name"],

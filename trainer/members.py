@@ -13,9 +13,10 @@ import numpy as np
 
 from cxr.data.loading import LoadedFilms
 from cxr.model.bundle import NetworkSpec
+from cxr.model.figures import FIGURES
 from cxr.model.networks import build_network, tower_prefix
 from cxr.model.predictor import Predictor
-from evaluation.metrics import FIGURES, evaluate
+from evaluation.metrics import evaluate
 from evaluation.predictions import as_rows
 from trainer.calibrate import fit_decision
 from trainer.fit import Fitted, fit
@@ -94,10 +95,10 @@ def members_alone(
         decision = fit_decision(tuning.y_true, of_tuning[:, part] @ kernel)
         y_prob = decision.probabilities(of_films[:, part] @ kernel)
         figures_of = evaluate(as_rows(films, decision, y_prob), decision.threshold, resamples=0)
-        rows.append({name: figures_of[name]["value"] for name in FIGURES})
+        rows.append({name: figures_of.figure(name).value for name in FIGURES})
     figures = {}
     for name in FIGURES:
-        each = [row[name] for row in rows]
-        if None not in each:
+        each = [value for row in rows if (value := row[name]) is not None]
+        if len(each) == members:
             figures[name] = {"mean": float(np.mean(each)), "sd": float(np.std(each, ddof=1)), "each": each}
     return {"n": members, "figures": figures}

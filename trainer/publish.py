@@ -11,6 +11,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from cxr.errors import BundleError, HubError, UsageError
 from cxr.model.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
+from cxr.model.figures import METRICS_FILE, read_metrics
 from cxr.serving.local import open_bundle
 from trainer.card import write_card
 from trainer.endpoint import FOLDER, endpoint_files
@@ -70,8 +71,7 @@ def stage(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> Bund
     """A copy of the bundle whose card also says what changed since the previous version; verified again."""
     shutil.copytree(bundle.folder, folder, ignore=_only_listed(bundle))
     fields = bundle.description.model_dump(mode="json", exclude={"sha256"})
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    write_card(folder, fields, metrics, previous)
+    write_card(folder, fields, read_metrics(folder / METRICS_FILE), previous)
     _read_card(folder)
     write_description(folder, fields)
     return load_bundle(folder)
@@ -124,16 +124,20 @@ def _check(config: PublishConfig, tag: str, remote: Remote | None, tags: dict[st
 
 
 def _previous(repo_id: str, remote: Remote | None) -> dict[str, Any] | None:
-    """bundle.json of what is on the Hub now, with its figures as `metrics`; None where there is none."""
-    if remote is None or not {DESCRIPTION, "metrics.json"} <= set(remote.files):
+    """bundle.json of what is on the Hub now, with its figures as `metrics`; None where there is none.
+
+    `metrics` is None where they do not read: that bundle may be what this publish is to replace.
+    """
+    if remote is None or not {DESCRIPTION, METRICS_FILE} <= set(remote.files):
         return None
-
-    def read(name: str) -> dict[str, Any]:
-        path = Path(hf_hub_download(repo_id, name, revision=remote.commit))
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return loaded
-
-    return {**read(DESCRIPTION), "metrics": read("metrics.json")}
+    described, measured = (
+        Path(hf_hub_download(repo_id, name, revision=remote.commit)) for name in (DESCRIPTION, METRICS_FILE)
+    )
+    found: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+    try:
+        return {**found, "metrics": read_metrics(measured)}
+    except BundleError:
+        return {**found, "metrics": None}
 
 
 def _is_there(bundle: Bundle, previous: dict[str, Any] | None) -> bool:

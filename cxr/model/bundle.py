@@ -8,17 +8,21 @@ model.onnx may be missing, and is verified when it is read: what can be had from
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cxr.errors import BundleError, first_problem
+from cxr.errors import BundleError, DataError, first_problem
 from cxr.files import sha256_of, sha256_of_file, write_bytes, write_json
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.decision import DecisionSpec
+from cxr.model.figures import METRICS_FILE, Metrics, read_metrics
 from cxr.model.input_gate import GATE_FILE
+from cxr.model.predictions import PREDICTIONS_FILE, read_predictions
+from cxr.model.training_record import TrainingRecord
 from cxr.types import CLASSES, PNEUMONIA, ModelPixels
 
 SCHEMA_VERSION: Final = "1"
@@ -28,7 +32,8 @@ EXPORT_FILE = "model.onnx"
 MAX_PROBABILITY_DIFFERENCE = 1e-5
 MAX_EVIDENCE_DIFFERENCE = 1e-4
 """What an export may differ from model.h5: absolute; as a share of the largest evidence, where that is above 1."""
-RENEW_EXPORT = "run python -m trainer export on the bundle"
+RENEW_EXPORT = "Run python -m trainer export on the bundle."
+RESTORE = "Fetch or copy the bundle again."
 _FOR_THE_RECORD = (
     "README.md",
     "history.csv",
@@ -98,7 +103,7 @@ class AdaptedFrom(_Strict):
 
 
 class BundleDescription(_Strict):
-    """bundle.json. `training` is what the trainer recorded, for people and the card; serving does not read it.
+    """bundle.json.
 
     export: None where the bundle holds no model.onnx; model.h5 is the truth, with or without it.
     adapted_from: None for a bundle that was trained. `training` is the parent's, then.
@@ -113,7 +118,7 @@ class BundleDescription(_Strict):
     positive_class: str = PNEUMONIA
     decision: DecisionSpec
     input_gate: GateSettings | None = None
-    training: dict[str, Any]
+    training: TrainingRecord
     probe: GoldenProbe
     export: ExportSpec | None = None
     adapted_from: AdaptedFrom | None = None
@@ -135,20 +140,25 @@ class Bundle:
     def model_sha256(self) -> str:
         return self.description.sha256[MODEL_FILE]
 
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """metrics.json, or None where the bundle has none. Raises BundleError where it lacks a figure."""
+        path = self.folder / METRICS_FILE
+        return read_metrics(path) if path.is_file() else None
+
     def read_export(self) -> bytes:
         """The bytes of model.onnx, verified. Raises BundleError where it is missing, altered or of other weights."""
         recorded = self.description.export
         if recorded is None:
-            raise BundleError(f"a bundle with {EXPORT_FILE}", "one without", RENEW_EXPORT)
+            raise BundleError(f"The bundle has no {EXPORT_FILE}. {RENEW_EXPORT}")
         if recorded.of_model != self.model_sha256:
-            raise BundleError(f"{EXPORT_FILE} made of this {MODEL_FILE}", "one of another", RENEW_EXPORT)
+            raise BundleError(f"{EXPORT_FILE} was made of another {MODEL_FILE}. {RENEW_EXPORT}")
         try:
             content = (self.folder / EXPORT_FILE).read_bytes()
         except OSError as error:
-            raise BundleError(f"a readable {EXPORT_FILE}", str(error.strerror), RENEW_EXPORT) from error
-        expected, found = self.description.sha256.get(EXPORT_FILE, "none"), sha256_of(content)
-        if found != expected:
-            raise BundleError(f"sha256 {expected[:12]} for {EXPORT_FILE}", found[:12], RENEW_EXPORT)
+            raise BundleError(f"{EXPORT_FILE} cannot be read: {error.strerror}. {RENEW_EXPORT}") from error
+        if sha256_of(content) != self.description.sha256.get(EXPORT_FILE):
+            raise BundleError(f"{EXPORT_FILE} is not the file that bundle.json lists. {RENEW_EXPORT}")
         return content
 
     def read_weights(self) -> bytes:
@@ -182,12 +192,14 @@ def load_bundle(folder: Path, whole: bool = True) -> Bundle:
     description = _read_description(folder)
     if description.classes != CLASSES or description.positive_class != PNEUMONIA:
         raise BundleError(
-            f"classes {list(CLASSES)} with positive class {PNEUMONIA}",
-            f"{list(description.classes)} with {description.positive_class} in {folder.name}",
-            "use a bundle that this trainer wrote",
+            f"The classes of {folder.name} are {', '.join(description.classes)}, with {description.positive_class} "
+            f"as the positive one, but the project's are {', '.join(CLASSES)}, with {PNEUMONIA}. "
+            "Use a bundle that python -m trainer wrote."
         )
     _check_files(folder, _expected_files(folder, description.sha256, whole))
-    return Bundle(folder, description)
+    bundle = Bundle(folder, description)
+    _check_record(bundle)
+    return bundle
 
 
 def altered_files(folder: Path) -> list[str]:
@@ -227,27 +239,34 @@ def _read_description(folder: Path) -> BundleDescription:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise BundleError(
-            f"a bundle folder with {DESCRIPTION}",
-            f"{folder.name or folder}, which has none",
-            "pass the folder that python -m trainer train wrote",
+            f"{folder.name or folder} is not a bundle: it has no {DESCRIPTION}. "
+            "Name a folder that python -m trainer train wrote."
         )
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(
-            f"{DESCRIPTION} in JSON", f"one that is not ({error})", "restore the bundle"
-        ) from error
+        raise BundleError(f"{DESCRIPTION} is not JSON: {error}. {RESTORE}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:
         raise BundleError(
-            f"bundle schema_version {SCHEMA_VERSION!r}",
-            repr(version),
-            "update the project, or use an older bundle",
+            f"{DESCRIPTION} has schema_version {version!r}, but this version of the project reads {SCHEMA_VERSION!r}. "
+            "Update the project, or use another bundle."
         )
     try:
         return BundleDescription.model_validate(raw)
     except ValidationError as error:
-        raise BundleError(f"a valid {DESCRIPTION}", first_problem(error), "restore the bundle") from error
+        raise BundleError(f"{DESCRIPTION} cannot be used: {first_problem(error)}. {RESTORE}") from error
+
+
+def _check_record(bundle: Bundle) -> None:
+    """Read what is shown of the bundle, so that what it lacks is told now, and not to the page's first visitor."""
+    _ = bundle.metrics
+    predictions = bundle.folder / PREDICTIONS_FILE
+    try:
+        if predictions.is_file():
+            read_predictions(predictions)
+    except DataError as error:
+        raise BundleError(f"{error} {RESTORE}") from error
 
 
 def _hash_files(folder: Path) -> dict[str, str]:
@@ -270,15 +289,17 @@ def _stays_inside(name: str) -> bool:
 
 def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
     if MODEL_FILE not in listed:
-        raise BundleError(f"a sha256 for {MODEL_FILE}", "none", "restore the bundle")
+        raise BundleError(f"{DESCRIPTION} has no sha256 for {MODEL_FILE}. {RESTORE}")
     for name, expected in listed.items():
         path = folder / name
         if not _stays_inside(name):
-            raise BundleError("file names inside the bundle", repr(name), "do not use this bundle")
+            raise BundleError(
+                f"{DESCRIPTION} lists {name!r}, which is outside the bundle. Do not use this bundle."
+            )
         if name == EXPORT_FILE:  # see read_export
             continue
         if not path.is_file():
-            raise BundleError(f"{name} in the bundle", "no such file", "fetch or copy the bundle again")
+            raise BundleError(f"{name} is missing from the bundle. {RESTORE}")
         found = sha256_of_file(path)
         if found != expected:
             raise _altered(name, expected, found)
@@ -286,5 +307,5 @@ def _check_files(folder: Path, listed: Mapping[str, str]) -> None:
 
 def _altered(name: str, expected: str, found: str) -> BundleError:
     return BundleError(
-        f"sha256 {expected[:12]} for {name}", found[:12], "the file was altered: fetch the bundle again"
+        f"{name} was altered: its sha256 is {found[:12]}, but {DESCRIPTION} lists {expected[:12]}. {RESTORE}"
     )

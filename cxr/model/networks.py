@@ -25,13 +25,13 @@ def build_network(name: str, params: dict[str, Any], size: int, dtype: str = "fl
     """
     if name not in _BUILDERS:
         raise BundleError(
-            f"a network among {sorted(_BUILDERS)}", repr(name), "update the project or the bundle"
+            f"The network {name} is not known, only {', '.join(sorted(_BUILDERS))}. Update the project or the bundle."
         )
     try:
         return _BUILDERS[name](size=size, dtype=dtype, **params)
     except TypeError as error:
         raise BundleError(
-            f"settings that {name} knows", f"{params} ({error})", "update the project or the bundle"
+            f"The network {name} cannot be built with {params}: {error}. Update the project or the bundle."
         ) from error
 
 

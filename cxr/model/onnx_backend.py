@@ -78,10 +78,10 @@ def _size(session: onnxruntime.InferenceSession) -> int:
         square = len(shape) == 4 and isinstance(shape[1], int) and shape[1:] == [shape[1], shape[1], 1]
         if name == INPUT and kind == "tensor(float)" and square and isinstance(shape[0], str):
             return int(shape[1])
-    raise _unfit(f"a network from {inputs} to {list(outputs)}")
+    raise _unfit(f"it reads {inputs} and gives {list(outputs)}")
 
 
-def _unfit(received: str) -> BundleError:
+def _unfit(reason: str) -> BundleError:
     return BundleError(
-        f"a network in ONNX from {INPUT} to {', '.join(OUTPUTS)}", received, "export the model again"
+        f"The export is not a network in ONNX from {INPUT} to {', '.join(OUTPUTS)}: {reason}. Export the model again."
     )

@@ -15,6 +15,7 @@ from cxr.model.answer import Answer, Scope
 from cxr.model.answer_csv import COLUMNS, cells_of, csv_header, csv_lines, plain_cell
 from cxr.types import PNEUMONIA, Decision, WarningCode
 
+PREDICTIONS_FILE: Final = "predictions.csv"
 UNGATED: Final = "ungated_probability"
 """The column after those of every CSV of answers: the calibrated probability of refused films, too, unrounded.
 

@@ -60,9 +60,8 @@ class Predictor:
     ) -> None:
         if backend.size != preprocess.size:
             raise BundleError(
-                f"a network that reads {preprocess.size} x {preprocess.size}",
-                f"one that reads {backend.size} x {backend.size}",
-                "restore the bundle",
+                f"The network reads images of {backend.size} x {backend.size} pixels, but preprocessing makes "
+                f"{preprocess.size} x {preprocess.size}. Fetch or copy the bundle again."
             )
         self.backend = backend
         self.preprocess = preprocess
@@ -152,9 +151,8 @@ class Predictor:
         """Raises BundleError unless the golden probe's logit is `expected`, within `tolerance`."""
         if not abs(self.probe_logit - expected) <= tolerance:
             raise BundleError(
-                f"logit {expected:.6f} (within {tolerance}) for the golden probe",
-                f"{self.probe_logit:.6f}",
-                "the weights do not fit the network: fetch the bundle again",
+                f"The golden probe's logit is {self.probe_logit:.6f}, not {expected:.6f} (within {tolerance}): the "
+                "weights do not fit the network or its preprocessing. Fetch or copy the bundle again."
             )
 
 
@@ -162,6 +160,6 @@ def _finite(logits: Logits) -> Logits:
     """The logits as they are; a NaN would pass every comparison as NORMAL."""
     if not np.isfinite(logits).all():
         raise BundleError(
-            "finite logits", "NaN or infinity from the network", "the weights are damaged: use others"
+            "The network answers NaN or infinity: its weights are damaged. Use another bundle or model file."
         )
     return logits

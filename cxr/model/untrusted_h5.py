@@ -133,12 +133,9 @@ def require_hdf5(path: Path) -> None:
         start = stream.read(len(_LFS_SIGNATURE))
     if start.startswith(_HDF5_SIGNATURE):
         return
-    pointer = start.startswith(_LFS_SIGNATURE)
-    raise BundleError(
-        "an HDF5 file",
-        f"{path.name}, which is {'a Git LFS pointer' if pointer else 'none'}",
-        "run git lfs pull" if pointer else "pass the .h5 that Keras saved",
-    )
+    if start.startswith(_LFS_SIGNATURE):
+        raise BundleError(f"{path.name} is only a Git LFS pointer to the model. Run git lfs pull.")
+    raise BundleError(f"{path.name} is not an HDF5 file. Name the .h5 that Keras saved.")
 
 
 def _model_config(path: Path) -> dict[str, Any]:
@@ -152,12 +149,10 @@ def _model_config(path: Path) -> dict[str, Any]:
         config = json.loads(text) if text is not None else None
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:160]
-        raise BundleError(
-            "an undamaged HDF5 file", f"{path.name} ({reason})", "copy or download it again"
-        ) from error
+        raise BundleError(f"{path.name} is damaged: {reason}. Copy or download it again.") from error
     if not isinstance(config, dict):
         raise BundleError(
-            "a whole Keras model", f"{path.name}, which describes no network", "save it with model.save"
+            f"{path.name} does not describe its network, as a file of weights alone. Save the model with model.save."
         )
     return config
 
@@ -214,9 +209,8 @@ def _require_known_parts(value: Any, name: str) -> None:
 
 def _refused(name: str, found: str) -> BundleError:
     return BundleError(
-        "a Keras model of plain layers, whole in its file",
-        f"{name} with {found}",
-        "rebuild it with plain layers and save it again",
+        f"{name} has {found}, but only Keras models of plain layers, whole in their file, are opened. "
+        "Rebuild the model with plain layers and save it again."
     )
 
 

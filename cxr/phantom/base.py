@@ -69,9 +69,7 @@ def random_stream(seed: int, purpose: int) -> np.random.Generator:
 
 def require_size(size: int) -> None:
     if size < MIN_SIZE:
-        raise ValueError(
-            f"expected a size of at least {MIN_SIZE} pixels; received {size}; draw larger and shrink"
-        )
+        raise ValueError(f"A size of {size} pixels is below {MIN_SIZE}. Draw larger and shrink.")
 
 
 @lru_cache(maxsize=8)

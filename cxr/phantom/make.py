@@ -106,8 +106,8 @@ def phantom_split(n: int, seed: int = 0) -> list[PhantomRecord]:
     """
     if n < MIN_PHANTOMS:
         raise ValueError(
-            f"expected at least {MIN_PHANTOMS} phantoms, so that train, val and test each hold both classes; "
-            f"received {n}; ask for {MIN_PHANTOMS} or more"
+            f"{n} phantoms are too few for both classes in each of train, val and test. "
+            f"Ask for {MIN_PHANTOMS} or more."
         )
     rng = random_stream(seed, SPLIT)
     viral, bacterial = n // 4, (n + 1) // 4
@@ -139,9 +139,7 @@ def write_phantoms(folder: Path, n: int, seed: int = 0, size: int = 224, masks: 
     """
     require_size(size)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(
-            f"expected a folder that is new or empty; received {folder}; name another, or empty it first"
-        )
+        raise FileExistsError(f"{folder} is not a new or empty folder. Name another, or empty it first.")
     records = phantom_split(n, seed)
     for parent in {record.path.parent for record in records}:
         (folder / parent).mkdir(parents=True, exist_ok=True)
@@ -154,13 +152,9 @@ def write_phantoms(folder: Path, n: int, seed: int = 0, size: int = 224, masks: 
 
 def _require_arguments(seed: int, thorax_seed: int, subtype: str, size: int) -> None:
     if min(seed, thorax_seed) < 0:
-        raise ValueError(
-            f"expected seeds of 0 or more; received {seed} and {thorax_seed}; use their absolute value"
-        )
+        raise ValueError(f"Seeds are 0 or more, but these are {seed} and {thorax_seed}.")
     if subtype not in ("normal", "bacterial", "viral"):
-        raise ValueError(
-            f"expected subtype normal, bacterial or viral; received {subtype!r}; choose one of these"
-        )
+        raise ValueError(f"The subtype {subtype!r} is not normal, bacterial or viral.")
     require_size(size)
 
 

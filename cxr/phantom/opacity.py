@@ -60,15 +60,15 @@ def add_opacity(
 def _require_film(pixels: NDArray[np.uint8], subtype: str, region: Mask | None) -> None:
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise ValueError(
-            f"expected uint8 pixels (height, width); received {pixels.dtype} {pixels.shape}; "
-            "convert to 8-bit gray"
+            f"The pixels are {pixels.dtype} of shape {pixels.shape}, not uint8 (height, width). "
+            "Convert them to 8-bit gray."
         )
     if subtype not in ("bacterial", "viral"):
-        raise ValueError(f"expected subtype bacterial or viral; received {subtype!r}; choose one of these")
+        raise ValueError(f"The subtype {subtype!r} is not bacterial or viral.")
     if region is not None and (region.shape != pixels.shape or not region.any()):
         raise ValueError(
-            f"expected a region of shape {pixels.shape} with at least one True pixel; "
-            f"received {region.shape} with {np.count_nonzero(region)}; mark where the opacity may lie"
+            f"The region has shape {region.shape} and {np.count_nonzero(region)} True pixels; it needs the shape "
+            f"{pixels.shape} of the pixels, and at least one. Mark where the opacity may lie."
         )
 
 

@@ -120,9 +120,8 @@ def _keras_instead_of_export(name: str, reason: BundleError) -> "type[KerasBacke
         from cxr.model.keras_backend import KerasBackend  # here, because it imports TensorFlow
     except ModuleNotFoundError as error:
         raise BundleError(
-            f"The model {name} cannot be served from its model.onnx ({reason}) and needs "
-            f"{_missing(error, _COMPUTES_KERAS)}, which is not installed. "
-            f"Run pip install {' '.join(_COMPUTES_KERAS)}, or repair the bundle."
+            f"{reason} Without its export, {name} needs {_missing(error, _COMPUTES_KERAS)}, which is not installed: "
+            f"run pip install {' '.join(_COMPUTES_KERAS)}, or repair the bundle."
         ) from error
     return KerasBackend
 

@@ -145,18 +145,15 @@ def _answered(rows: Sequence[BatchRow], predictor: Predictor) -> Iterator[BatchR
 
 def _check_limits(sizes: Sequence[int]) -> None:
     if not sizes:
-        raise RequestError("no_file", "films, or a .zip of films", "none", "choose some")
+        raise RequestError("no_file", "There is no radiograph. Choose files, or one .zip of them.")
     if len(sizes) > MAX_FILMS:
         raise RequestError(
             "too_many_files",
-            f"at most {MAX_FILMS:,} films at a time",
-            f"{len(sizes):,}",
-            "read them in parts",
+            f"There are {len(sizes):,} files, but at most {MAX_FILMS:,} are read at a time. Send them in parts.",
         )
     if sum(sizes) > MAX_BATCH_BYTES:
         raise RequestError(
             "batch_too_large",
-            f"films of at most {MAX_BATCH_BYTES / 2**30:g} GiB in all",
-            f"{sum(sizes) / 2**30:.1f} GiB",
-            "read them in parts",
+            f"The files have {sum(sizes) / 2**30:.1f} GiB in all, but at most {MAX_BATCH_BYTES / 2**30:g} GiB are read "
+            "at a time. Send them in parts.",
         )

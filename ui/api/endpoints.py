@@ -125,5 +125,5 @@ def answering(endpoint: str) -> Iterator[None]:
 
 def _film(path: str | None) -> GrayImage:
     if path is None:
-        raise RequestError("no_file", "an image file", "none", "pass one")
+        raise RequestError("no_file", "There is no image. Send one file.")
     return decode_file(Path(path), _CALLED)

@@ -7,6 +7,7 @@ from cxr.errors import RequestError
 from cxr.model.answer import SCHEMA_VERSION, Answer, answer_json, row_json
 from cxr.model.bundle import Bundle
 from cxr.model.decision import shift_prevalence
+from cxr.model.figures import Metrics
 from cxr.serving.slot import Served
 from cxr.types import CLASSES, PNEUMONIA, WarningCode
 from ui.api.served_model import metrics, model_name, origin
@@ -22,14 +23,14 @@ def check_prevalence(served: Served, prevalence: float | None) -> None:
         return
     if not 0 < prevalence < 1:  # NaN is neither
         raise RequestError(
-            "bad_prevalence", "a prevalence between 0 and 1", f"{prevalence:g}", "pass a share, such as 0.2"
+            "bad_prevalence",
+            f"The prevalence {prevalence:g} is not between 0 and 1. Send a share, such as 0.2.",
         )
     if served.predictor.decision.reference_prevalence is None:
         raise RequestError(
             "no_reference_prevalence",
-            "a model that tells which prevalence its probability assumes",
-            f"{model_name(served)}, which does not",
-            "pass no prevalence, or serve a bundle",
+            f"{model_name(served)} does not say which prevalence its probability assumes. "
+            "Send no prevalence, or serve a bundle.",
         )
 
 
@@ -108,17 +109,23 @@ def _training_json(bundle: Bundle | None) -> dict[str, Any] | None:
     if bundle is None:
         return None
     training = bundle.description.training
-    kept = ("data", "data_revision", "films", "prevalence", "split_rule")
-    return {"synthetic": origin(bundle) == "phantoms", **{key: training.get(key) for key in kept}}
+    return {
+        "synthetic": origin(bundle) == "phantoms",
+        "data": training.data,
+        "data_revision": training.data_revision,
+        "films": training.films.model_dump(mode="json"),
+        "prevalence": training.prevalence,
+        "split_rule": training.split_rule,
+    }
 
 
-def _metrics_json(loaded: dict[str, Any]) -> dict[str, Any] | None:
-    if not loaded:
+def _metrics_json(measured: Metrics | None) -> dict[str, Any] | None:
+    if measured is None:
         return None
     return {
-        "split": loaded["data"]["split"],
-        "n": loaded["n"],
-        "n_normal": loaded["n_normal"],
-        "n_pneumonia": loaded["n_pneumonia"],
-        **{key: loaded[key] for key in HEADLINE},
+        "split": measured.data.split,
+        "n": measured.n,
+        "n_normal": measured.n_normal,
+        "n_pneumonia": measured.n_pneumonia,
+        **{key: measured.figure(key).model_dump(mode="json") for key in HEADLINE},
     }

@@ -1,12 +1,12 @@
 """What is known of the model that serves: its name, its training data, its figures, its gallery."""
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cxr.model.bundle import Bundle
+from cxr.model.figures import Metrics
 from cxr.serving.slot import Served
 
 _KERMANY = ("chest_xray", "chest-xray-pneumonia")
@@ -43,21 +43,17 @@ def examples(served: Served) -> list[Example]:
         ]
 
 
-def metrics(served: Served) -> dict[str, Any]:
-    """metrics.json of the bundle; empty where there is none."""
+def metrics(served: Served) -> Metrics | None:
+    """The bundle's figures, or None where it has none."""
     bundle = served.predictor.bundle
-    path = bundle.folder / "metrics.json" if bundle else None
-    if path is None or not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    return bundle.metrics if bundle else None
 
 
 def origin(bundle: Bundle | None) -> Origin:
     """Whose films the model learned from, as far as its bundle says."""
     if bundle is None:
         return "unknown"
-    data = str(bundle.description.training.get("data", ""))
+    data = bundle.description.training.data
     if data.startswith("phantom"):
         return "phantoms"
     return "children" if any(name in data for name in _KERMANY) else "other"

@@ -1,12 +1,12 @@
 """What the page tells of the model as HTML: head, foot, training, limits, figures, operating point."""
 
 import base64
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
+from cxr import __version__
+from cxr.model.figures import FIGURES, Evaluation, Metrics
 from cxr.model.predictions import ScoredFilm
 from cxr.serving.slot import Served
 from evaluation.calibration import reliability_bins
@@ -18,20 +18,6 @@ from ui.html.render import render
 from ui.html.report import LIMITS
 from ui.words import WORDS, Locale, language_of, number, percent, say
 
-FIGURES = (
-    "roc_auc",
-    "sensitivity",
-    "specificity",
-    "precision",
-    "npv",
-    "accuracy",
-    "f1",
-    "average_precision",
-    "brier",
-    "ece",
-    "log_loss",
-)
-"""Keys of metrics.json in the order of the page."""
 _PLOTS = ("roc", "precision_recall", "confusion", "reliability", "scores", "training_curves")
 """Plots of a bundle that the page shows; its grid of films is left to the bundle."""
 
@@ -56,15 +42,11 @@ def intro(name: str, locale: Locale, steps: tuple[str, ...] = (), fine: str = ""
 def about(served: Served, locale: Locale) -> Markup:
     """What the model learned from, its limits, and which one it is."""
     bundle = served.predictor.bundle
-    training: Mapping[str, Any] = bundle.description.training if bundle else {}
-    told = "films" in training and "prevalence" in training
     return render(
         "about",
         locale,
         origin=origin(bundle),
-        data=training.get("data", "?"),
-        films=training["films"]["train"] if told else None,
-        prevalence=training["prevalence"] if told else None,
+        training=bundle.description.training if bundle else None,
         adapted=bundle.description.adapted_from if bundle else None,
         identity=_identity(served, locale),
         limits=LIMITS,
@@ -74,9 +56,9 @@ def about(served: Served, locale: Locale) -> Markup:
 def measured(served: Served, locale: Locale) -> Markup:
     """The card's figures with their intervals."""
     figures = metrics(served)
-    if not figures:
+    if figures is None:
         return render("measured", locale, figures=None)
-    validation = figures.get("validation") if str(figures["data"]["split"]) != "validation" else None
+    validation = figures.validation if figures.data.split != "validation" else None
     return render(
         "measured",
         locale,
@@ -88,27 +70,23 @@ def measured(served: Served, locale: Locale) -> Markup:
     )
 
 
-def _elsewhere(figures: Mapping[str, Any], locale: Locale) -> list[str]:
+def _elsewhere(figures: Metrics, locale: Locale) -> list[str]:
     """A line for each hospital whose films no part of the model was fitted to, and for pairs among them."""
     lines = []
-    for source, of in figures.get("elsewhere", {}).items():
-        if of["n"] and of["not_called_pneumonia"]["value"] is not None:
-            read, kept = (percent(of[key]["value"], locale, 0) for key in ("read", "not_called_pneumonia"))
-            count = number(of["n"], locale)
-            lines.append(say("measured.elsewhere.row", locale, source=source, n=count, read=read, kept=kept))
-        pairs = of.get("pairs")
-        if pairs and pairs["roc_auc"]:
-            area = pairs["roc_auc"]
-            auc, low, high = (number(value, locale, 3) for value in (area["value"], *area["ci95"]))
-            count = number(pairs["n"], locale)
-            said = {"source": source, "n": count, "auc": auc, "low": low, "high": high}
+    for source, of in (figures.elsewhere or {}).items():
+        read, kept = (found.value if found else None for found in (of.read, of.not_called_pneumonia))
+        if read is not None and kept is not None:
+            shares = {"read": percent(read, locale, 0), "kept": percent(kept, locale, 0)}
+            lines.append(say("measured.elsewhere.row", locale, source=source, n=number(of.n, locale), **shares))
+        area = of.pairs.roc_auc if of.pairs else None
+        if of.pairs and area and area.value is not None and area.ci95:
+            auc, low, high = (number(value, locale, 3) for value in (area.value, *area.ci95))
+            said = {"source": source, "n": number(of.pairs.n, locale), "auc": auc, "low": low, "high": high}
             lines.append(say("measured.elsewhere.pairs", locale, **said))
     return lines
 
 
-def figures_table(
-    figures: Mapping[str, Any], locale: Locale, validation: Mapping[str, Any] | None = None
-) -> Markup:
+def figures_table(figures: Evaluation, locale: Locale, validation: Evaluation | None = None) -> Markup:
     """Every figure with its interval and what it says; beside it, the value on validation films where known."""
     return render("figures", locale, figures=figures, validation=validation, keys=FIGURES)
 
@@ -160,18 +138,22 @@ def _identity(served: Served, locale: Locale) -> list[tuple[str, str]]:
     identity = served.predictor.identity
     return [
         ("model", f"{model_name(served)} {identity.version}".strip()),
+        ("code", "" if identity.version == __version__ else __version__),
         ("revision", identity.revision),
         ("weights", identity.sha256[:12]),
         ("state", say(f"state.{served.state}", locale)),
     ]
 
 
-def _films(figures: Mapping[str, Any], locale: Locale) -> str:
-    counts = {key: number(figures[f"n{suffix}"], locale) for key, suffix in _COUNTS.items()}
-    return say("measured.split", locale, split=_split_name(str(figures["data"]["split"]), locale), **counts)
-
-
-_COUNTS = {"n": "", "normal": "_normal", "pneumonia": "_pneumonia"}
+def _films(figures: Metrics, locale: Locale) -> str:
+    return say(
+        "measured.split",
+        locale,
+        split=_split_name(figures.data.split, locale),
+        n=number(figures.n, locale),
+        normal=number(figures.n_normal, locale),
+        pneumonia=number(figures.n_pneumonia, locale),
+    )
 
 
 def _split_name(split: str, locale: Locale) -> str:

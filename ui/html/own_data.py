@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from cxr.model.figures import Evaluation
 from cxr.model.predictions import ScoredFilm
 from evaluation.operating_point import Explorer, Share, Suggestion
 from ui.html import about
@@ -30,7 +31,7 @@ class Checked:
 
     explorer: Explorer
     rows: Sequence[ScoredFilm]
-    metrics: dict[str, Any]
+    metrics: Evaluation
     skipped: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -51,7 +52,7 @@ def result(checked: Checked, locale: Locale, target: float, prevalence: float) -
         prevalence: Of the visitor's setting, in (0, 1).
     """
     explorer = checked.explorer
-    point = explorer.at(checked.metrics["threshold"], prevalence)
+    point = explorer.at(checked.metrics.threshold, prevalence)
     suggestion = explorer.suggest(target)
     return render(
         "own_data",

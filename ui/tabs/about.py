@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from cxr.errors import DataError
-from cxr.model.predictions import ScoredFilm, read_predictions
+from cxr.model.predictions import PREDICTIONS_FILE, ScoredFilm, read_predictions
 from cxr.serving.slot import Served, Serving
 from evaluation.operating_point import Explorer
 from ui.html import about
@@ -80,9 +80,9 @@ def scored(served: Served) -> tuple[Explorer, list[ScoredFilm]] | None:
 @lru_cache(maxsize=2)
 def _scored(folder: Path, sha256: str) -> tuple[Explorer, list[ScoredFilm]] | None:
     # sha256: another model may come to lie in the same folder.
-    if not (folder / "predictions.csv").is_file():
+    if not (folder / PREDICTIONS_FILE).is_file():
         return None
-    rows = read_predictions(folder / "predictions.csv")
+    rows = read_predictions(folder / PREDICTIONS_FILE)
     try:
         return Explorer(rows), rows
     except DataError:  # films of one class: there is nothing to explore
