@@ -3,31 +3,23 @@
 Memory does not grow with the films, but for a hash of each one's name, by which none is answered twice.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
 
 from cxr.data.finding import find_film_files
 from cxr.data.names import PassedOver, told
-from cxr.errors import ImageError, UsageError
-from cxr.imaging.decode import GrayImage, decode_file
-from cxr.model.answer import Answer, Failure
+from cxr.errors import UsageError
+from cxr.imaging.decode import decode_file
+from cxr.model.answer import Answer
 from cxr.model.predictor import Predictor
+from cxr.serving.batch import Answered, FilmFile, answer_files
 from cxr.serving.opening import open_model
-from cxr.threads import cpu_count
 from evaluation.answers_file import AnswersFile, shown
 from evaluation.config import ScoreConfig
-
-CHUNK = 16
-"""Files that one thread reads, decodes and answers in one go."""
-_MAX_CHUNK_PIXELS = 32_000_000
-"""Decoded pixels after which a thread lets the network answer before it goes on, so that memory stays bounded."""
 
 
 def score(config: ScoreConfig) -> Counter[str]:
@@ -52,8 +44,8 @@ def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter
     counts: Counter[str] = Counter()
     with AnswersFile(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         files = (path for path in find_film_files(config.files, PassedOver()) if not answers.is_own(path))
-        wanted = (path for path in files if answers.claim(shown(path)))
-        for rows in answer_files(predictor, wanted):
+        wanted = (film_in_file(path) for path in files if answers.claim(shown(path)))
+        for rows in answer_films(predictor, wanted):
             answers.append(rows)
             counts.update(map(outcome, rows))
             bar.update(len(rows))
@@ -87,59 +79,16 @@ def _count(files: str) -> tuple[int, PassedOver]:
 # --- Answers
 
 
-Film = tuple[str, Callable[[], GrayImage]]
-"""A film by the name that its row gets, and what reads it; that may raise ImageError."""
+def film_in_file(path: Path) -> FilmFile:
+    """The film in a file, by the name that its row gets."""
+    return FilmFile(shown(path), partial(decode_file, path))
 
 
-def film_in_file(path: Path) -> Film:
-    """The film in a file."""
-    return shown(path), partial(decode_file, path)
-
-
-def answer_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[list[Answer]]:
-    """`answer_films` for files."""
-    return answer_films(predictor, map(film_in_file, paths))
-
-
-def answer_films(predictor: Predictor, films: Iterable[Film]) -> Iterator[list[Answer]]:
-    """Answers in the films' order, chunk by chunk; all cores decode and compute."""
-    rest = iter(films)
-    chunks = iter(lambda: list(islice(rest, CHUNK)), [])
-    cores = cpu_count()
-    waiting: deque[Future[list[Answer]]] = deque()
-    # Threads, not processes: decoding, resizing and the network all run without the interpreter's lock.
-    pool = ThreadPoolExecutor(cores)
-    try:
-        for chunk in chunks:
-            waiting.append(pool.submit(_answer_chunk, predictor, chunk))
-            if len(waiting) > 2 * cores:  # not pool.map, which would take all films at once
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _answer_chunk(predictor: Predictor, chunk: Sequence[Film]) -> list[Answer]:
-    answers: dict[str, Answer] = {}
-    films: dict[str, GrayImage] = {}
-
-    def answer_decoded() -> None:
-        predictions = predictor.predict_many(list(films.values()))
-        answers.update(
-            (name, replace(found, file=name)) for name, found in zip(films, predictions, strict=True)
-        )
-        films.clear()
-
-    for name, read in chunk:
-        try:
-            films[name] = read()
-        except ImageError as error:
-            answers[name] = Answer(name, error=Failure(error.code, str(error)))
-        if sum(film.width * film.height for film in films.values()) > _MAX_CHUNK_PIXELS:
-            answer_decoded()
-    answer_decoded()
-    return [answers[name] for name, _ in chunk]
+def answer_films(predictor: Predictor, films: Iterable[FilmFile]) -> Iterator[list[Answer]]:
+    """Answers in the films' order, chunk by chunk."""
+    chunks: Iterator[list[Answered[None]]] = answer_files(predictor, films)
+    for chunk in chunks:
+        yield [answered.answer for answered in chunk]
 
 
 def outcome(answer: Answer) -> str:

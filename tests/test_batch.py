@@ -14,8 +14,9 @@ from cxr.errors import RequestError
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.answer_csv import COLUMNS, answers_csv, plain_cell
 from cxr.model.predictor import Predictor
+from cxr.serving.batch import Answered
 from ui.api import batch
-from ui.api.batch import Batch, BatchRow
+from ui.api.batch import Batch
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,9 @@ def level(path: Path, value: int) -> Path:
     return path
 
 
-def rows_of(paths: list[Path], predictor: Predictor) -> list[BatchRow]:
+def rows_of(paths: list[Path], predictor: Predictor) -> list[Answered[int]]:
     with Batch(paths) as films:
-        rows = list(films.rows(predictor))
+        rows = list(films.rows(predictor, keep=lambda film: film.width))
         assert len(rows) == len(films)
     return rows
 
@@ -69,7 +70,8 @@ def test_a_bad_file_is_one_row_with_its_reason(tmp_path: Path, predictor: Predic
     for row, path in ((rows[0], films[0]), (rows[3], films[3])):
         assert row.answer.answered
         assert row.answer.probability == predictor.predict(decode_file(path)).probability
-    assert rows[1].answer.decision is rows[1].answer.probability is rows[1].film is None
+        assert row.kept == decode_file(path).width
+    assert rows[1].answer.decision is rows[1].answer.probability is rows[1].kept is None
     assert not rows[1].answer.answered
     assert str(tmp_path) not in rows[1].answer.error.message
 
@@ -140,8 +142,11 @@ def test_limits_on_count_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert caught.value.code == "no_file"
 
 
-def test_only_a_few_films_are_decoded_ahead(tmp_path: Path, predictor: Predictor) -> None:
+def test_only_a_few_films_are_decoded_ahead(
+    tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory does not grow with the batch: a film is opened only when those before it are nearly answered."""
+    monkeypatch.setenv("CXR_THREADS", "2")  # how far ahead goes by the threads
     films = [level(tmp_path / f"{index}.png", 100) for index in range(200)]
     with Batch(films) as opened:
         rows = opened.rows(predictor)

@@ -19,11 +19,12 @@ from cxr.imaging.decode import GrayImage, decode_file
 from cxr.model.answer import Answer
 from cxr.model.answer_csv import COLUMNS, csv_header
 from cxr.model.predictor import Predictor
+from cxr.serving import batch
 from cxr.serving.slot import Served
 from evaluation import score as scoring
 from evaluation.answers_file import AnswersFile, shown
 from evaluation.config import ScoreConfig
-from evaluation.score import answer_files, score
+from evaluation.score import answer_films, film_in_file, score
 from tests.dicom_files import dicom_bytes
 from tests.test_evaluation_run import brightness_predictor, write_film
 
@@ -206,16 +207,16 @@ def test_large_films_give_the_same_answers_in_smaller_steps(
     films: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sorted(films.rglob("*.png"))
-    expected = list(answer_files(predictor, paths))
-    monkeypatch.setattr(scoring, "_MAX_CHUNK_PIXELS", 3000)
-    assert list(answer_files(predictor, paths)) == expected
+    expected = list(answer_films(predictor, map(film_in_file, paths)))
+    monkeypatch.setattr(batch, "_MAX_CHUNK_PIXELS", 3000)
+    assert list(answer_films(predictor, map(film_in_file, paths))) == expected
 
 
 def test_paths_are_taken_as_they_are_needed(films: Path, predictor: Predictor) -> None:
     taken = count()
     endless = (films / "a" / "film-00.png" for _ in iter(lambda: next(taken), -1))
-    answers = answer_files(predictor, endless)
-    assert len(next(answers)) == scoring.CHUNK
+    answers = answer_films(predictor, map(film_in_file, endless))
+    assert len(next(answers)) == batch.CHUNK
     answers.close()
     assert next(taken) < 200
 
@@ -237,7 +238,8 @@ def test_refused_films_say_so(tmp_path: Path) -> None:
     write_film(tmp_path / "dark.png", 60)
     write_film(tmp_path / "light.png", 160)
     refusing = Refusing(base.backend, base.preprocess, base.decision, base.identity)
-    [[dark, light]] = answer_files(refusing, [tmp_path / "dark.png", tmp_path / "light.png"])
+    paths = [tmp_path / "dark.png", tmp_path / "light.png"]
+    [[dark, light]] = answer_films(refusing, map(film_in_file, paths))
     assert (dark.decision, dark.scope, dark.warnings) == (None, "refused", ("blank", "inverted"))
     assert (light.decision, light.scope, light.warnings) == ("NORMAL", "familiar", ("low_resolution",))
 

@@ -13,10 +13,11 @@ from typing import Any
 from cxr.errors import BundleError, DataError, ImageError
 from cxr.imaging.decode import MAX_BYTES, GrayImage, decode
 from cxr.model.answer_csv import cells_of, csv_lines
+from cxr.serving.batch import FilmFile
 from cxr.serving.opening import open_model
 from cxr.threads import VARIABLE
 from evaluation.cluster.addresses import is_address, open_place
-from evaluation.score import Film, answer_films, film_in_file, outcome
+from evaluation.score import answer_films, film_in_file, outcome
 
 _FETCHED = 16
 """Films that are fetched at once from a remote place, while those before them are decoded."""
@@ -62,7 +63,7 @@ def unpacked(films: bytes) -> list[str]:
     return [os.fsdecode(name) for name in films.split(b"\0")]
 
 
-def films_of(names: Sequence[str]) -> Iterator[Film]:
+def films_of(names: Sequence[str]) -> Iterator[FilmFile]:
     """Films by their paths or addresses, all of one place.
 
     Raises:
@@ -80,7 +81,7 @@ def films_of(names: Sequence[str]) -> Iterator[Film]:
             if following:
                 coming = pool.submit(_fetch, system, following)
             for name, content in zip(chunk, contents, strict=True):
-                yield name, partial(_decode_fetched, name, content)
+                yield FilmFile(name, partial(_decode_fetched, name, content))
 
 
 def _fetch(system: Any, names: Sequence[str]) -> list[bytes | OSError]:

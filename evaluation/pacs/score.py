@@ -1,8 +1,7 @@
 """python -m evaluation score --files dicomweb:URL: answers for a PACS's films; with --store, reports back to it."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from cxr.errors import ImageError, UsageError
 from cxr.imaging.decode import GrayImage, decode
 from cxr.model.answer import Answer, Failure
 from cxr.model.predictor import Predictor
+from cxr.serving.batch import in_order
 from cxr.serving.opening import open_model
 from cxr.threads import cpu_count
 from evaluation.answers_file import AnswersFile
@@ -56,7 +56,11 @@ def score_pacs(config: ScoreConfig) -> Counter[str]:
         AnswersFile(config.out, predictor) as answers,
         tqdm(total=len(studies), unit=" studies", disable=None) as bar,
     ):
-        for row in _answers(pacs, predictor, _wanted(pacs, studies, answers, bar), config.store):
+        wanted = _wanted(pacs, studies, answers, bar)
+        # Twice as many threads as cores: while the network computes for one film, others travel.
+        for row in in_order(
+            lambda film: answer_film(pacs, predictor, film, config.store), wanted, 2 * cpu_count()
+        ):
             answers.append([row])
             counts[outcome(row)] += 1
         earlier = answers.earlier
@@ -113,21 +117,3 @@ def _wanted(
     for study in studies:
         yield from (film for film in pacs.films(study) if answers.claim(film.instance))
         bar.update()
-
-
-def _answers(
-    pacs: Pacs, predictor: Predictor, films: Iterable[FilmReference], store: bool
-) -> Iterator[Answer]:
-    """Answers in the films' order; while the network computes for one film, others travel."""
-    at_once = 2 * cpu_count()
-    waiting: deque[Future[Answer]] = deque()
-    pool = ThreadPoolExecutor(at_once)
-    try:
-        for film in films:
-            waiting.append(pool.submit(answer_film, pacs, predictor, film, store))
-            if len(waiting) >= 2 * at_once:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

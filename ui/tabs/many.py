@@ -40,9 +40,9 @@ def add_many_tab(serving: Serving, language: gr.Radio) -> Part:
         pictures = []
         try:
             with logged("page: many films"), Batch(paths) as batch:
-                for found in batch.rows(served.predictor):
-                    rows.append(found.answer)
-                    pictures.append(many.thumbnail(found.film) if found.film else None)
+                for answered in batch.rows(served.predictor, keep=many.thumbnail):
+                    rows.append(answered.answer)
+                    pictures.append(answered.kept)
                     if len(rows) % _TELL_EVERY == 1:
                         yield [None, many.progress(len(rows), len(batch), locale), "", ""]
         except RequestError as error:
