@@ -130,13 +130,17 @@ def test_saved_gate_judges_as_before(gate, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
 def test_file_that_is_no_gate_is_one_clear_error(content, tmp_path):
     (tmp_path / "gate.npz").write_bytes(content)
-    with pytest.raises(BundleError, match=r"^gate\.npz does not hold an input gate that this version can read \("):
+    with pytest.raises(
+        BundleError, match=r"^gate\.npz does not hold an input gate that this version can read \("
+    ):
         load_gate(tmp_path / "gate.npz")
 
 
 def test_archive_of_other_arrays_is_one_clear_error(tmp_path):
     np.savez(tmp_path / "gate.npz", layout_mean=np.zeros(3))
-    with pytest.raises(BundleError, match=r"^gate\.npz does not hold an input gate that this version can read \("):
+    with pytest.raises(
+        BundleError, match=r"^gate\.npz does not hold an input gate that this version can read \("
+    ):
         load_gate(tmp_path / "gate.npz")
 
 

@@ -165,7 +165,10 @@ def _measure(
         rows = score_films(predictor, films)
     decision = predictor.decision
     figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, decision.uncertain_band)
-    also: dict[str, Any] = {"validation": figures, "elsewhere": measure_unseen(predictor, prepared.references)}
+    also: dict[str, Any] = {
+        "validation": figures,
+        "elsewhere": measure_unseen(predictor, prepared.references),
+    }
     if (members := run.recipe.members) > 1:
         head = fitted.model.layers[-1].get_weights()[0]
         also["members"] = members_alone(predictor, head, members, run.tuning, films)
