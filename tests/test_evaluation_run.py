@@ -209,7 +209,7 @@ def test_a_trainer_can_keep_the_films_out_of_sight(finished: Finished, tmp_path:
     plots = {path.stem for path in (tmp_path / "plots").iterdir()}
     assert "training_curves" in plots
     assert "sample_grid" not in plots
-    assert metrics["data"]["split"] == "validation"
+    assert metrics.data.split == "validation"
 
 
 # --- Errors
@@ -267,8 +267,8 @@ def test_an_unreadable_film_stops_the_run_or_is_noted(
         run(config(data, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     metrics = run(config(data, tmp_path / "out", skip_unreadable=True))
-    assert metrics["n"] == 11
-    assert metrics["data"]["notes"][0].startswith("skipped, unreadable: test/NORMAL/IM-0000-0001.png: ")
+    assert metrics.n == 11
+    assert metrics.data.notes[0].startswith("skipped, unreadable: test/NORMAL/IM-0000-0001.png: ")
     assert "IM-0000-0001.png" in (tmp_path / "out" / "report.html").read_text()
 
 

@@ -20,6 +20,7 @@ import app
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
+from cxr.model.figures import FIGURES
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
 from cxr.types import Decision
@@ -244,7 +245,8 @@ def test_the_figures_are_those_of_metrics_json(served: Served) -> None:
     shown = about.measured(served, "en")
     assert "0.961 <small>[0.941 - 0.981]</small>" in shown
     assert "234 normal" in shown
-    assert text.say("figure.brier", "en") not in shown, "a figure that the bundle does not bring"
+    assert all(text.say(f"figure.{name}", "en") in shown for name in FIGURES)
+    assert "<td>-</td>" in shown, "a figure that the films leave undefined"
     assert "0,961" in about.measured(served, "es")
 
 

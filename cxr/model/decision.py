@@ -1,10 +1,18 @@
 """Logit -> calibrated probability -> decision. Arithmetic only: the figures come from the bundle."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN, Decision, Logits, Probabilities
 
@@ -34,6 +42,14 @@ class DecisionSpec(BaseModel):
     unfamiliar_band: tuple[float, float] | None = None
     unfamiliar_rule: str = ""
     reference_prevalence: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An earlier bundle's decision is written again as it was read, without the fields of a later version."""
+        given = self.model_fields_set
+        return {
+            name: value for name, value in write(self).items() if name in given or value not in (None, "")
+        }
 
     @model_validator(mode="after")
     def _bands_hold_threshold(self) -> "DecisionSpec":
