@@ -55,7 +55,9 @@ def check_own_data(
     rows = score_films(predictor, loaded)
     decision = predictor.decision
     metrics = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
-    return OwnData(rows, metrics, Explorer(rows, resamples, seed), skipped, source.identity.notes)
+    return OwnData(
+        rows, metrics, Explorer(rows, resamples, seed), [str(one) for one in skipped], source.identity.notes
+    )
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cxr.data.loading import LoadedFilms
-from cxr.model.answer import judge
+from cxr.data.loading import LoadedFilms, Unreadable
+from cxr.errors import ImageError
+from cxr.model.answer import Answer, Failure, judge
 from cxr.model.decision import DecisionSpec, logit
 from cxr.model.input_gate import Assessment
 from cxr.model.predictions import ScoredFilm
@@ -22,7 +23,28 @@ def score_films(predictor: Predictor, loaded: LoadedFilms) -> list[ScoredFilm]:
     """
     outputs = predictor.outputs(loaded.pixels)
     assessments = predictor.assess(loaded.pixels, outputs)
-    return as_rows(loaded, predictor.decision, predictor.decision.probabilities(outputs.logits), assessments)
+    rows = as_rows(loaded, predictor.decision, predictor.decision.probabilities(outputs.logits), assessments)
+    return [
+        replace(row, answer=predictor.with_decoding_warnings(row.answer, film.size, film.notes))
+        if film.size
+        else row
+        for row, film in zip(rows, loaded.films, strict=True)
+    ]
+
+
+def unreadable_row(unreadable: Unreadable) -> Answer:
+    """The row of a labelled film that could not be read; no figure counts it."""
+    film, error = unreadable.film, unreadable.error
+    # A DataError comes from an archive's member that is damaged.
+    code = error.code if isinstance(error, ImageError) else "unreadable_file"
+    return Answer(
+        film.path,
+        film.patient,
+        film.label,
+        film.subtype,
+        film.source,
+        error=Failure(code, str(error)),
+    )
 
 
 def as_rows(
@@ -32,7 +54,6 @@ def as_rows(
     assessments: Sequence[Assessment] | None = None,
 ) -> list[ScoredFilm]:
     """Rows of films and their probabilities (n,); assessments: by the input gate, without which all pass."""
-    several = len({film.source for film in loaded.films}) > 1
     judged = assessments if assessments is not None else [Assessment(True, "", {})] * len(y_prob)
     return [
         ScoredFilm(
@@ -42,7 +63,7 @@ def as_rows(
                 patient=film.patient,
                 truth=film.label,
                 subtype=film.subtype,
-                source=film.source if several else "",
+                source=film.source,
             ),
             probability,
         )

@@ -7,10 +7,11 @@ from typing import Any
 
 from cxr import __version__
 from cxr.data.films import BARE_SPLIT, Film
-from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.loading import LoadedFilms, Unreadable, load_films
 from cxr.data.sources import DataIdentity, FilmSource, open_data
 from cxr.errors import DataError, UsageError
 from cxr.files import new_folder, require_free, write_json
+from cxr.model.answer import Answer
 from cxr.model.figures import (
     FIGURES,
     METRICS_FILE,
@@ -27,7 +28,7 @@ from evaluation.audit import audit
 from evaluation.config import RunConfig
 from evaluation.metrics import bare_figures, evaluate
 from evaluation.plots import History, write_plots
-from evaluation.predictions import score_films, worst_errors
+from evaluation.predictions import score_films, unreadable_row, worst_errors
 from evaluation.report import write_report
 
 LISTED_ERRORS = 20
@@ -54,12 +55,21 @@ def run(config: RunConfig) -> Metrics:
     source = open_data(config.data, config.patient_pattern, config.columns)
     split, films = choose_films(source.films, config.split)
     predictor = open_model(config.model).predictor
-    loaded, identity = _load(source, films, predictor, config.skip_unreadable)
+    loaded, identity, unreadable = _load(source, films, predictor, config.skip_unreadable)
     found = _audit(config, source, split, predictor, loaded) if config.audit else None
     rows = score_films(predictor, loaded)
     with new_folder(config.out) as folder:
         metrics = evaluate_and_write(
-            folder, predictor, loaded, rows, identity, split, config.resamples, config.seed, audit=found
+            folder,
+            predictor,
+            loaded,
+            rows,
+            identity,
+            split,
+            config.resamples,
+            config.seed,
+            audit=found,
+            unreadable=[unreadable_row(one) for one in unreadable],
         )
         errors = worst_errors(rows, metrics.threshold, LISTED_ERRORS)
         write_report(folder / "report.html", metrics, folder / "plots", _trained_on(predictor), errors)
@@ -83,6 +93,7 @@ def evaluate_and_write(
     show_films: bool = True,
     audit: Mapping[str, Any] | None = None,
     also: Mapping[str, Any] | None = None,
+    unreadable: Sequence[Answer] = (),
 ) -> Metrics:
     """Fill `folder` with predictions.csv, metrics.json and plots/.
 
@@ -99,6 +110,7 @@ def evaluate_and_write(
         show_films: Whether the sample grid, which shows the films themselves, is drawn.
         audit: What evaluation.audit found.
         also: Further fields of `Metrics`.
+        unreadable: Rows of films that could not be read.
 
     Returns:
         What metrics.json holds.
@@ -123,7 +135,7 @@ def evaluate_and_write(
         **figures.given(),
         **more,
     )
-    write_predictions(folder / PREDICTIONS_FILE, rows)
+    write_predictions(folder / PREDICTIONS_FILE, rows, unreadable)
     write_json(folder / METRICS_FILE, metrics.model_dump(mode="json"))
     write_plots(folder / "plots", rows, loaded.pixels if show_films else None, metrics, history)
     return metrics
@@ -204,13 +216,13 @@ def describe_bare(figures: Mapping[str, float | None]) -> str:
 
 def _load(
     source: FilmSource, films: Sequence[Film], predictor: Predictor, skip_unreadable: bool
-) -> tuple[LoadedFilms, DataIdentity]:
-    """The films, and the data's identity with a note for each file that was left out."""
+) -> tuple[LoadedFilms, DataIdentity, list[Unreadable]]:
+    """The films, the data's identity with a note for each that was left out, and these."""
     loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable)
     if not loaded.films:
         raise DataError(f"None of the {len(films):,} films can be read, the first because of {skipped[0]}")
     notes = tuple(f"skipped, unreadable: {line}" for line in skipped)
-    return loaded, replace(source.identity, notes=(*source.identity.notes, *notes))
+    return loaded, replace(source.identity, notes=(*source.identity.notes, *notes)), skipped
 
 
 def _trained_on(predictor: Predictor) -> str:

@@ -1,6 +1,7 @@
 """The command: what it writes, and that errors are told in a line and leave nothing behind."""
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -270,6 +271,31 @@ def test_an_unreadable_film_stops_the_run_or_is_noted(
     assert metrics.n == 11
     assert metrics.data.notes[0].startswith("skipped, unreadable: test/NORMAL/IM-0000-0001.png: ")
     assert "IM-0000-0001.png" in (tmp_path / "out" / "report.html").read_text()
+    predictions = tmp_path / "out" / "predictions.csv"
+    last = list(csv.DictReader(io.StringIO(predictions.read_text("utf-8-sig"))))[-1]
+    assert last["error"].startswith("not_an_image: ") and last["truth"] == "NORMAL"
+    assert last["file"] == "test/NORMAL/IM-0000-0001.png" and last["source"] == "films"
+    assert last["decision"] == last["probability"] == last["ungated_probability"] == last["scope"] == ""
+    assert len(read_predictions(predictions)) == 11, "no figure counts it"
+
+
+def test_a_row_has_its_source_and_what_decoding_did(data: Path, tmp_path: Path) -> None:
+    film = data / "test/NORMAL/IM-0001-0001.png"
+    gray = np.asarray(Image.open(film)).copy()
+    red = gray.copy()
+    red[:40] = 255
+    Image.fromarray(np.dstack([red, gray, gray])).save(film)
+    Image.open(data / "test/NORMAL/IM-0002-0001.png").resize((20, 20)).save(
+        data / "test/NORMAL/IM-0002-0001.png"
+    )
+    run(config(data, tmp_path / "out"))
+    rows = {Path(row.file).name: row.answer for row in read_predictions(tmp_path / "out" / "predictions.csv")}
+    assert {answer.source for answer in rows.values()} == {"films"}
+    for name, answer in rows.items():
+        path = next((data / "test").rglob(name))
+        assert answer.warnings == brightness_predictor().predict(decode(path.read_bytes(), name)).warnings
+    assert rows[film.name].warnings == ("colour",)
+    assert rows["IM-0002-0001.png"].warnings == ("low_resolution",)
 
 
 def test_a_failure_while_writing_leaves_nothing(

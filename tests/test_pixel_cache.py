@@ -89,7 +89,7 @@ def test_films_of_other_sets_and_other_preprocessing(tmp_path: Path, decoded: li
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
-@pytest.mark.parametrize(("name", "left"), [("pixels.u8", 5 * 1024 + 7), ("index.bin", 3 * 40 + 11)])
+@pytest.mark.parametrize(("name", "left"), [("pixels.u8", 5 * 1024 + 7), ("films.bin", 3 * 44 + 11)])
 def test_what_a_kill_cut_short_is_done_again(tmp_path: Path, name: str, left: int) -> None:
     source = Source(12)
     expected = load(source, tmp_path)
@@ -118,10 +118,25 @@ def test_a_file_is_no_cache(tmp_path: Path) -> None:
         PixelCache(tmp_path / "cache", SPEC)
 
 
+def of_pixels(pixels: np.ndarray) -> Film:
+    """A film as it is once its file has been read."""
+    return Film("x", "train", "NORMAL", "", "p", sha256=sha256_of(pixels.tobytes()), size=(32, 32))
+
+
+def test_what_decoding_noted_is_kept(tmp_path: Path) -> None:
+    source = Source(2)
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)).save(stream, "PNG")
+    read = source.read
+    source.read = lambda film: stream.getvalue() if film.path.endswith("1.png") else read(film)  # type: ignore[method-assign]
+    for _ in range(2):
+        assert [film.notes for film in load(source, tmp_path).films] == [(), ("colour",)]
+
+
 def test_rows_that_follow_each_other_are_not_copied(tmp_path: Path) -> None:
     with PixelCache(tmp_path, SPEC) as store:
         films = np.random.default_rng(0).integers(0, 255, (6, 32, 32), np.uint8)
-        rows = [store.add(sha256_of(film.tobytes()), (32, 32), film) for film in films]
+        rows = [store.add(of_pixels(film), film) for film in films]
         pixels = store.pixels(rows)
     assert np.shares_memory(gathered(pixels, np.arange(2, 5), tmp_path), pixels)
     mixed = gathered(pixels, np.array([4, 0, 2]), tmp_path)

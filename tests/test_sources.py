@@ -18,7 +18,7 @@ from PIL import Image
 from cxr import phantom
 from cxr.data import archive, loading, sources
 from cxr.data.films import Film, check_films, describe
-from cxr.data.loading import LoadedFilms, load_films
+from cxr.data.loading import LoadedFilms, Unreadable, load_films
 from cxr.data.sources import DEFAULT_PHANTOMS, FolderSource, ZipSource, open_data
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.files import sha256_of
@@ -350,7 +350,7 @@ class Memory:
         return content
 
 
-def load(source: sources.FilmSource, **options: bool) -> tuple[LoadedFilms, list[str]]:
+def load(source: sources.FilmSource, **options: bool) -> tuple[LoadedFilms, list[Unreadable]]:
     return load_films(source, source.films, SPEC, progress=False, **options)
 
 
@@ -421,7 +421,7 @@ def test_an_unreadable_film_is_listed_or_skipped(kind: str) -> None:
     whole = load(Memory(dict(FILES)))[0]
     np.testing.assert_array_equal(loaded.pixels, np.delete(whole.pixels, 4, axis=0))
     assert len(unreadable) == 1
-    assert unreadable[0].startswith(f"{bad}: ")
+    assert str(unreadable[0]).startswith(f"{bad}: ")
 
 
 def test_every_unreadable_film_is_listed() -> None:

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cxr.data.patients import UNKNOWN, Naming, patient_by_name, subtype_by_name
 from cxr.data.words import BARE_SPLIT, SPLITS
 from cxr.errors import DataError
 from cxr.files import write_text
-from cxr.types import CLASSES, PNEUMONIA
+from cxr.types import CLASSES, PNEUMONIA, WarningCode
 
 __all__ = ["BARE_SPLIT", "SPLITS"]  # as many rooms know them from here
 
@@ -34,7 +34,8 @@ class Film:
     subtype: "bacterial", "viral", or "" where nothing says; sha256: of the file's bytes; source: the name of the
     DATA that it came from. Where a table tells: age in years, sex and view, as text, "" where unknown.
     pair: a normal and a pneumonia film of one pair are alike in what must not decide, such as exposure and view.
-    boxes: where opacities were drawn; size: (width, height) of the original in pixels, once it has been read.
+    boxes: where opacities were drawn. Once it has been read: size, (width, height) of the original in pixels; notes,
+    what decoding had to do.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Film:
     pair: str = ""
     boxes: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
+    notes: tuple[WarningCode, ...] = ()
 
     @property
     def name(self) -> str:
@@ -207,7 +209,7 @@ def _as_row(film: Film) -> dict[str, str]:
 def _as_film(row: dict[str, str]) -> Film:
     if None in row or None in row.values():  # how csv.DictReader tells of too many cells, and of too few
         raise ValueError("another number of cells")
-    told = {name: row[name] for name in (*_COLUMNS, *_TOLD) if name in row}
+    told: dict[str, Any] = {name: row[name] for name in (*_COLUMNS, *_TOLD) if name in row}
     boxes = tuple(Box(*map(float, box.split())) for box in row.get("boxes", "").split(";") if box)
     size = (int(row["width"]), int(row["height"])) if row.get("width") else None
     return Film(**told, boxes=boxes, size=size)

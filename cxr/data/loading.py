@@ -19,8 +19,8 @@ from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.threads import cpu_count
 from cxr.types import ModelPixels
 
-_Read = tuple[str, tuple[int, int], ModelPixels | int]
-"""SHA-256 of a file, its width and height as decoded, and its model pixels, or their row in the cache."""
+_Read = tuple[Film, ModelPixels | int]
+"""A film with what its file told (hash, size, notes), and its model pixels, or their row in the cache."""
 _LISTED = 20
 """Unreadable films that a message names."""
 
@@ -29,8 +29,8 @@ _LISTED = 20
 class LoadedFilms:
     """Films with their model pixels, uint8 (n, size, size), in the same order.
 
-    Each film's sha256 and size are known. Where `scratch` is a folder, the pixels are a memory map (`pixel_cache`), and
-    what is taken of them is another one there.
+    Each film's sha256, size and notes are known. Where `scratch` is a folder, the pixels are a memory map
+    (`pixel_cache`), and what is taken of them is another one there.
     """
 
     films: list[Film]
@@ -51,6 +51,17 @@ class LoadedFilms:
         return np.array([film.is_pneumonia for film in self.films], np.uint8)
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A film that could not be read, and why; as text, one line."""
+
+    film: Film
+    error: ImageError | DataError
+
+    def __str__(self) -> str:
+        return f"{self.film.path}: {self.error}"
+
+
 def load_films(
     source: FilmSource,
     films: Sequence[Film],
@@ -58,22 +69,22 @@ def load_films(
     skip_unreadable: bool = False,
     progress: bool = True,
     cache: Path | None = None,
-) -> tuple[LoadedFilms, list[str]]:
-    """Read, hash, decode and preprocess films.
+) -> tuple[LoadedFilms, list[Unreadable]]:
+    """Read, hash, decode and preprocess films. Films with identical bytes come back in one patient group.
 
     Args:
-        source: Reads the films' files.
-        films: Which of them.
+        source: Where the films are read from.
+        films: Which of its films.
         spec: How they are preprocessed.
-        skip_unreadable: Leave unreadable files out.
-        progress: Show a bar.
+        skip_unreadable: Whether to leave out what cannot be read.
+        progress: Whether to show a bar.
         cache: Folder of a `PixelCache`: films that it holds are not decoded again, and none is held in memory.
 
     Returns:
-        The films, and a line for each that was skipped. Films with identical bytes are in one patient group.
+        The films, in order, and those that were skipped.
 
     Raises:
-        DataError: Lists the unreadable files, unless `skip_unreadable`.
+        DataError: Films cannot be read; the message lists them. Not with `skip_unreadable`.
     """
     if cache is None:
         return _load(source, films, spec, skip_unreadable, progress, _Memory(spec))
@@ -88,17 +99,17 @@ def _load(
     skip_unreadable: bool,
     progress: bool,
     store: "PixelCache | _Memory",
-) -> tuple[LoadedFilms, list[str]]:
+) -> tuple[LoadedFilms, list[Unreadable]]:
     loaded: list[Film] = []
     rows: list[int] = []
-    unreadable: list[str] = []
-    for film, result in _read_all(source, films, spec, progress, store):
-        if isinstance(result, ImageError | DataError):
-            unreadable.append(f"{film.path}: {result}")
+    unreadable: list[Unreadable] = []
+    for result in _read_all(source, films, spec, progress, store):
+        if isinstance(result, Unreadable):
+            unreadable.append(result)
             continue
-        sha256, size, pixels = result
-        loaded.append(replace(film, sha256=sha256, size=size))
-        rows.append(pixels if isinstance(pixels, int) else store.add(sha256, size, pixels))
+        film, pixels = result
+        loaded.append(film)
+        rows.append(pixels if isinstance(pixels, int) else store.add(film, pixels))
     if unreadable and not skip_unreadable:
         raise DataError(_complaint(unreadable, len(films)))
     return LoadedFilms(join_duplicates(loaded), store.pixels(rows), store.folder), unreadable
@@ -116,7 +127,7 @@ class _Memory:
     def find(self, sha256: str) -> None:
         """Nothing is known beforehand."""
 
-    def add(self, sha256: str, size: tuple[int, int], pixels: ModelPixels) -> int:
+    def add(self, film: Film, pixels: ModelPixels) -> int:
         """Keep a film; returns its row."""
         self._films.append(pixels)
         return len(self._films) - 1
@@ -126,7 +137,7 @@ class _Memory:
         return np.stack(self._films) if rows else np.empty((0, self._size, self._size), np.uint8)
 
 
-def _complaint(unreadable: Sequence[str], total: int) -> str:
+def _complaint(unreadable: Sequence[Unreadable], total: int) -> str:
     advice = "Mend or remove them, or leave them out by --skip-unreadable."
     if len(unreadable) == 1:
         return f"1 of {total:,} films cannot be read: {unreadable[0]} {advice}"
@@ -141,20 +152,21 @@ def _read_all(
     spec: PreprocessSpec,
     progress: bool,
     store: "PixelCache | _Memory",
-) -> Iterable[tuple[Film, _Read | ImageError | DataError]]:
-    def read(film: Film) -> _Read | ImageError | DataError:
+) -> Iterable[_Read | Unreadable]:
+    def read(film: Film) -> _Read | Unreadable:
         try:
             content = source.read(film)
             sha256 = sha256_of(content)
             if (found := store.find(sha256)) is not None:
-                return sha256, found[1], found[0]
+                row, size, notes = found
+                return replace(film, sha256=sha256, size=size, notes=notes), row
             image = decode(content, name=film.name)
-            return sha256, (image.width, image.height), to_model_pixels(image, spec)
         except (ImageError, DataError) as error:
-            return error
+            return Unreadable(film, error)
+        told = replace(film, sha256=sha256, size=(image.width, image.height), notes=image.notes)
+        return told, to_model_pixels(image, spec)
 
     # Threads, not processes: Pillow decodes and resizes without holding the interpreter's lock.
     with ThreadPoolExecutor(cpu_count()) as pool:
         results = pool.map(read, films)
-        bar = tqdm(results, "decoding", len(films), unit=" films", disable=None if progress else True)
-        yield from zip(films, bar, strict=True)
+        yield from tqdm(results, "decoding", len(films), unit=" films", disable=None if progress else True)

@@ -92,14 +92,21 @@ class _Row(BaseModel):
         return ScoredFilm(answer, self.ungated_probability)
 
 
-def write_predictions(path: Path, films: Sequence[ScoredFilm]) -> None:
-    """Write predictions.csv; reading gives back the same films."""
-    rows = ([*cells_of(film.answer), repr(film.probability)] for film in films)
+def write_predictions(path: Path, films: Sequence[ScoredFilm], unreadable: Sequence[Answer] = ()) -> None:
+    """Write predictions.csv; reading gives back the same films.
+
+    Args:
+        path: The file.
+        films: Labelled films with their answers.
+        unreadable: Rows of films that could not be read, for the record; they come last.
+    """
+    rows = [[*cells_of(film.answer), repr(film.probability)] for film in films]
+    rows += [[*cells_of(answer), ""] for answer in unreadable]
     write_bytes(path, csv_header(_COLUMNS) + csv_lines(rows))
 
 
 def read_predictions(path: Path) -> list[ScoredFilm]:
-    """Read predictions.csv, also as bundles up to 0.3.0 have it.
+    """Read the films of predictions.csv that have an answer, also as bundles up to 0.3.0 have it.
 
     Raises:
         DataError: The file is missing, or is not one of ours.
@@ -116,7 +123,11 @@ def read_predictions(path: Path) -> list[ScoredFilm]:
             f"{path.name} has the columns {','.join(columns) or '(none)'}, but predictions have {','.join(_COLUMNS)}."
         )
     try:
-        return [_film(line, path.name, reader.line_num, columns == _COLUMNS) for line in reader]
+        return [
+            _film(line, path.name, reader.line_num, columns == _COLUMNS)
+            for line in reader
+            if not line.get("error")
+        ]
     except csv.Error as error:
         raise DataError(f"{path.name} is not valid CSV: {error}.") from error
 

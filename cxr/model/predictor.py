@@ -137,10 +137,14 @@ class Predictor:
 
     def _answer(self, image: GrayImage, value: float, assessment: Assessment) -> Answer:
         answer = judge(self.decision, float(self.decision.probabilities(np.array([value]))[0]), assessment)
-        small: tuple[WarningCode, ...] = ()
-        if min(image.width, image.height) < self.preprocess.size:
-            small = ("low_resolution",)
-        return replace(answer, warnings=(*answer.warnings, *small, *image.notes))
+        return self.with_decoding_warnings(answer, (image.width, image.height), image.notes)
+
+    def with_decoding_warnings(
+        self, answer: Answer, size: tuple[int, int], notes: Sequence[WarningCode]
+    ) -> Answer:
+        """The answer with what the image's size, (width, height) in pixels, and its decoding give reason to mind."""
+        small: tuple[WarningCode, ...] = ("low_resolution",) if min(size) < self.preprocess.size else ()
+        return replace(answer, warnings=(*answer.warnings, *small, *notes))
 
     @cached_property
     def probe_logit(self) -> float:
