@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from cxr.errors import BundleError, DataError, first_problem
 from cxr.files import sha256_of, sha256_of_file, write_bytes, write_json
@@ -46,6 +53,12 @@ _FOR_THE_RECORD = (
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An earlier bundle is described again as it was, without the parts of a later version."""
+        given = self.model_fields_set
+        return {name: value for name, value in write(self).items() if name in given or value is not None}
 
 
 class NetworkSpec(_Strict):

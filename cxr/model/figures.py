@@ -271,6 +271,33 @@ class Elsewhere(Record):
     pairs: Pairs | None = None
 
 
+class Comparison(Record):
+    """Two models on the same films, by figures of the same names; difference: after less before."""
+
+    n_normal: Count
+    n_pneumonia: Count
+    n_groups: Count
+    before: dict[str, Figure]
+    after: dict[str, Figure]
+    difference: dict[str, Figure]
+
+
+class Exposure(Record):
+    """How well numbers without anatomy tell the classes apart, and what that gives reason to say, or ""."""
+
+    roc_auc: float
+    said: str
+
+
+class Adaptation(Record):
+    """A bundle that was adapted to a place beside its parent, and whether it helped, in words."""
+
+    compared: Comparison
+    pairs: Comparison | None
+    exposure: Exposure
+    said: str
+
+
 class Metrics(Evaluation):
     """metrics.json of a bundle, or of `python -m evaluation run`.
 
@@ -279,6 +306,7 @@ class Metrics(Evaluation):
         validation: The same figures of the films that decision and threshold were chosen on.
         members: The networks of an ensemble, each by itself.
         elsewhere: Films of other hospitals, by the name of their source.
+        adapted: The comparison with its parent, for a bundle that was adapted to a place.
     """
 
     model: MeasuredModel
@@ -289,6 +317,7 @@ class Metrics(Evaluation):
     validation: Evaluation | None = None
     members: Members | None = None
     elsewhere: dict[str, Elsewhere] | None = None
+    adapted: Adaptation | None = None
 
 
 def read_metrics(path: Path) -> Metrics:

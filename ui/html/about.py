@@ -77,7 +77,9 @@ def _elsewhere(figures: Metrics, locale: Locale) -> list[str]:
         read, kept = (found.value if found else None for found in (of.read, of.not_called_pneumonia))
         if read is not None and kept is not None:
             shares = {"read": percent(read, locale, 0), "kept": percent(kept, locale, 0)}
-            lines.append(say("measured.elsewhere.row", locale, source=source, n=number(of.n, locale), **shares))
+            lines.append(
+                say("measured.elsewhere.row", locale, source=source, n=number(of.n, locale), **shares)
+            )
         area = of.pairs.roc_auc if of.pairs else None
         if of.pairs and area and area.value is not None and area.ci95:
             auc, low, high = (number(value, locale, 3) for value in (area.value, *area.ci95))

@@ -91,11 +91,11 @@ def _few(suggestion: Suggestion) -> str:
 def _adapting(checked: Checked) -> str:
     """The key of the advice on `python -m trainer adapt`; "" where the model does as well here as where it was made."""
     unfamiliar = sum(row.answer.scope != "familiar" for row in checked.rows)
-    interval = checked.metrics["roc_auc"]["ci95"]
+    interval = checked.metrics.roc_auc.ci95
     strange = unfamiliar > MOST_UNFAMILIAR * len(checked.rows)
     if not strange and (interval is None or interval[1] >= GOOD_AUC):
         return ""
-    fewest = min(checked.metrics["n_normal"], checked.metrics["n_pneumonia"])
+    fewest = min(checked.metrics.n_normal, checked.metrics.n_pneumonia)
     return "own.adapt" if fewest >= FILMS_TO_ADAPT else "own.adapt.few"
 
 
