@@ -54,7 +54,9 @@ NETWORKS = {
     "towers": (SMALL.name, {**SMALL.params, "towers": 2}),
     "seed_cnn": ("seed_cnn", {}),
     "by design": ("efficientnet_lite0", {"width": 16}),
+    "joint": ("efficientnet_lite0", {"width": 16, "head": "joint"}),
 }
+BY_DESIGN = {"by design", "joint"}
 HALF = DecisionSpec(temperature=1.0, threshold=0.5, rule="half")
 TOO_MUCH = ["tensorflow", "keras", "datasets", "sklearn", "matplotlib", "onnx", "tf2onnx", "scipy"]
 """What no serving process imports before it needs it."""
@@ -120,7 +122,7 @@ def test_logits_features_and_evidence_are_those_of_keras(name):
     assert served.size == SIZE and found.dtype == np.float64
     np.testing.assert_allclose(found, logits, atol=1e-5)
     np.testing.assert_allclose(found_features, features, atol=1e-5)
-    assert (found_trunk is None) == (trunk is None) == (name != "by design")
+    assert (found_trunk is None) == (trunk is None) == (name not in BY_DESIGN)
     if trunk is not None:
         np.testing.assert_allclose(found_trunk, trunk, atol=1e-4)
     np.testing.assert_allclose(found_maps, maps, rtol=1e-4, atol=1e-4)
@@ -246,7 +248,7 @@ def test_weights_named_in_model_h5_give_the_very_same_answers(name, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(maps, expected_maps, atol=1e-5)
     held = [each for each in onnx.load_from_string(light).graph.initializer if len(each.raw_data) >= 2048]
-    if name == "by design":
+    if name in BY_DESIGN:
         # The converter makes one scale and one offset a channel of each batch normalisation: model.h5 has no such.
         assert all(sorted(each.dims)[:-1] in ([], [1, 1, 1]) for each in held)
         assert len(light) < len(whole) / 50
