@@ -21,6 +21,7 @@ def evaluate(
     resamples: int = 2000,
     seed: int = 0,
     uncertain_band: tuple[float, float] | None = None,
+    unfamiliar_band: tuple[float, float] | None = None,
 ) -> Evaluation:
     """All figures of scored films at an operating point: PNEUMONIA where probability >= threshold.
 
@@ -35,6 +36,7 @@ def evaluate(
         resamples: Rounds of the bootstrap; 0 for no intervals.
         seed: Of the bootstrap.
         uncertain_band: Low and high probability of the band that is called UNCERTAIN.
+        unfamiliar_band: The same for unfamiliar images, where they have one of their own.
 
     Returns:
         The figures, those of each subtype against all normal films, and of each source where there are several.
@@ -64,7 +66,7 @@ def evaluate(
     return Evaluation(
         **summary(rows).given(),
         threshold=threshold,
-        uncertain=_uncertain(rows, threshold, uncertain_band),
+        uncertain=_uncertain(rows, threshold, uncertain_band, unfamiliar_band),
         refused=_refused(rows),
         subgroups={subtype: summary(_normals_and(rows, subtype)) for subtype in subtypes},
         bootstrap=Bootstrap(unit="patient group", resamples=resamples, seed=seed, method="percentile"),
@@ -143,9 +145,19 @@ def _with_interval(value: float, spread: FloatArray | None) -> Figure:
     return Figure(value=float(value), ci95=interval)
 
 
-def _uncertain(rows: Sequence[ScoredFilm], threshold: float, band: tuple[float, float] | None) -> Uncertain:
+def _uncertain(
+    rows: Sequence[ScoredFilm],
+    threshold: float,
+    usual: tuple[float, float] | None,
+    unfamiliar: tuple[float, float] | None,
+) -> Uncertain:
     """Films in the uncertain band, and how often the others are on the right side of the threshold."""
-    decided = [row for row in rows if band is None or not band[0] <= row.probability < band[1]]
+
+    def is_decided(row: ScoredFilm) -> bool:
+        band = unfamiliar if unfamiliar and row.answer.scope == "unfamiliar" else usual
+        return band is None or not band[0] <= row.probability < band[1]
+
+    decided = [row for row in rows if is_decided(row)]
     right = sum((row.probability >= threshold) == row.is_pneumonia for row in decided)
     n = len(rows) - len(decided)
     return Uncertain(n=n, share=n / len(rows), accuracy_of_the_rest=right / len(decided) if decided else None)

@@ -54,7 +54,8 @@ def check_own_data(
     require_both_classes(loaded.films, "the archive")
     rows = score_films(predictor, loaded)
     decision = predictor.decision
-    metrics = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
+    bands = (decision.uncertain_band, decision.unfamiliar_band)
+    metrics = evaluate(rows, decision.threshold, resamples, seed, *bands)
     return OwnData(
         rows, metrics, Explorer(rows, resamples, seed), [str(one) for one in skipped], source.identity.notes
     )

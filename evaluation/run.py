@@ -119,7 +119,8 @@ def evaluate_and_write(
         DataError: There are no films.
     """
     decision = predictor.decision
-    figures = evaluate(rows, decision.threshold, resamples, seed, decision.uncertain_band)
+    bands = (decision.uncertain_band, decision.unfamiliar_band)
+    figures = evaluate(rows, decision.threshold, resamples, seed, *bands)
     more = {**({"audit": audit} if audit else {}), **(also or {})}
     metrics = Metrics(
         model=MeasuredModel(**asdict(predictor.identity)),

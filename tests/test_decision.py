@@ -7,7 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from cxr.model.decision import DecisionSpec, logit, shift_prevalence, sigmoid
-from trainer.calibrate import SENSITIVITY_FLOOR, UNCERTAIN_SHARE, fit_decision
+from trainer.calibrate import (
+    MOST_FALSE_ALARMS,
+    SENSITIVITY_FLOOR,
+    UNCERTAIN_SHARE,
+    fit_decision,
+    widen_for_unfamiliar,
+)
 
 
 def spec(**changes) -> DecisionSpec:
@@ -117,3 +123,38 @@ def test_network_that_ranks_backwards_is_left_uncalibrated():
     y_true = np.repeat([0, 1], 20).astype(np.uint8)
     decision = fit_decision(y_true, np.where(y_true == 1, -5.0, 5.0) + np.linspace(0, 1, 40))
     assert (decision.temperature, decision.bias) == (1.0, 0.0)
+
+
+# --- Unfamiliar images
+
+
+def test_unfamiliar_images_are_more_often_uncertain() -> None:
+    decision = spec(uncertain_band=(0.4, 0.6), unfamiliar_band=(0.2, 0.8))
+    assert decision.decide(0.7) == "PNEUMONIA"
+    assert decision.decide(0.7, familiar=False) == "UNCERTAIN"
+    assert decision.decide(0.1, familiar=False) == "NORMAL"
+    assert spec(uncertain_band=(0.4, 0.6)).decide(0.7, familiar=False) == "PNEUMONIA"
+
+
+def test_the_band_of_unfamiliar_images_is_never_the_narrower_one() -> None:
+    with pytest.raises(ValidationError, match="unfamiliar_band"):
+        spec(uncertain_band=(0.4, 0.6), unfamiliar_band=(0.45, 0.8))
+
+
+def test_few_normal_films_of_other_hospitals_are_called_pneumonia() -> None:
+    decision = spec(uncertain_band=(0.4, 0.6))
+    elsewhere = np.random.default_rng(0).normal(1, 2, 4000)
+    wider = widen_for_unfamiliar(decision, elsewhere)
+    called = [wider.decide(p, familiar=False) == "PNEUMONIA" for p in wider.probabilities(elsewhere)]
+    assert np.mean(called) == pytest.approx(MOST_FALSE_ALARMS, abs=0.002)
+    low, high = logit(np.array(wider.unfamiliar_band))
+    assert high - logit(np.array([wider.threshold]))[0] == pytest.approx(
+        logit(np.array([wider.threshold]))[0] - low
+    )
+    assert f"{MOST_FALSE_ALARMS:.0%} of 4,000" in wider.unfamiliar_rule
+
+
+def test_where_normal_films_elsewhere_are_no_trouble_the_band_stays() -> None:
+    decision = spec(uncertain_band=(0.4, 0.6))
+    wider = widen_for_unfamiliar(decision, np.full(100, -9.0))
+    assert wider.unfamiliar_band == pytest.approx(decision.uncertain_band)

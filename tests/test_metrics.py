@@ -167,6 +167,16 @@ def test_subgroups_set_all_normals_against_one_subtype() -> None:
     assert evaluate(bare, THRESHOLD, resamples=0)["subgroups"] == {}
 
 
+def test_unfamiliar_films_are_counted_by_their_own_band() -> None:
+    rows = [
+        replace(row, answer=replace(row.answer, scope="unfamiliar" if number % 2 else "familiar"))
+        for number, row in enumerate(random_films(50))
+    ]
+    found = evaluate(rows, THRESHOLD, 0, 0, (THRESHOLD, THRESHOLD), (0.0, 1.0))
+    assert found.uncertain.n == 25
+    assert evaluate(rows, THRESHOLD, 0, 0, (THRESHOLD, THRESHOLD)).uncertain.n == 0
+
+
 def test_uncertain_films_are_counted_apart_and_the_figures_ignore_the_band() -> None:
     rows = random_films(50)
     low, high = sorted(row.probability for row in rows)[17:28:10]

@@ -21,6 +21,7 @@ from cxr.model.bundle import (
     MODEL_FILE,
     AdaptedFrom,
     Bundle,
+    ExportRecord,
     ExportSpec,
     GateSettings,
     GoldenProbe,
@@ -136,8 +137,8 @@ def _write_network(
     else:
         save_model(adapted.model, path)
     if adapted.model is None and described.export is not None:
-        content = bundle.read_export()
-        return write_export(folder, content, described.export)
+        compared = ExportRecord(**described.export.model_dump(exclude={"of_model"}))
+        return write_export(folder, bundle.read_export(), compared)
     truth = KerasBackend.from_weights(path, described.network, described.preprocess.size)
     content, record = export_checked(truth, decision, place.films.pixels[:_COMPARED_FILMS], path)
     return write_export(folder, content, record)

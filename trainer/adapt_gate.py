@@ -1,6 +1,7 @@
 """The input gate of a place that a bundle is adapted to: its own films are accepted and are what is familiar.
 
-What the parent accepts is accepted still, as unfamiliar, and so keeps a true reason for what is refused. Of a few films
+What the parent accepts is accepted still, as unfamiliar where it is unlike the place's films, and so what is refused is
+refused for a true reason. Of a few films
 only the mean can be known; how films spread about it is then the parent's.
 """
 
@@ -65,7 +66,9 @@ def _moved(borders: Mapping[str, Border], films: LoadedFilms, outputs: Outputs) 
         rows = rows_of(view, films.pixels, outputs)
         old = border.cloud
         cloud = Cloud(rows.mean(axis=0), old.directions, old.variances, old.rest, old.scale)
-        found[view] = Border(cloud, float(np.quantile(cloud.distance(rows), QUANTILE)))
+        # A film is farther from the mean of the others than from one that it took part in.
+        others = (len(rows) / (len(rows) - 1)) ** 2
+        found[view] = Border(cloud, others * float(np.quantile(cloud.distance(rows), QUANTILE)))
     return found
 
 

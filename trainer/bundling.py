@@ -164,7 +164,8 @@ def _measure(
         write_predictions(folder / "validation_predictions.csv", validation)
         rows = score_films(predictor, films)
     decision = predictor.decision
-    figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, decision.uncertain_band)
+    bands = (decision.uncertain_band, decision.unfamiliar_band)
+    figures = evaluate(validation, decision.threshold, RESAMPLES, run.seed, *bands)
     also: dict[str, Any] = {
         "validation": figures,
         "elsewhere": measure_unseen(predictor, prepared.references),

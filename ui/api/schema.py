@@ -98,6 +98,7 @@ def model_json(served: Served) -> dict[str, Any]:
             "threshold": decision.threshold,
             "rule": decision.rule,
             "uncertain_band": list(decision.uncertain_band) if decision.uncertain_band else None,
+            "unfamiliar_band": list(decision.unfamiliar_band) if decision.unfamiliar_band else None,
             "reference_prevalence": decision.reference_prevalence,
         },
         "trained_on": _training_json(bundle),

@@ -87,7 +87,7 @@ def scale_of(reading: Reading, stated: float | None) -> Scale | None:
     scale = Scale(
         probability,
         decision.threshold,
-        decision.uncertain_band,
+        decision.band(reading.answer.scope != "unfamiliar"),
         decision.reference_prevalence,
     )
     assumed = decision.reference_prevalence
