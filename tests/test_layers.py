@@ -52,6 +52,13 @@ print(*sorted(set({HEAVY}) & set(sys.modules)))
     assert done.stdout.split() == []
 
 
+def test_commands_start_without_tensorflow() -> None:
+    """Publishing, scoring and bad data are not to wait for it."""
+    code = "import sys, trainer.__main__, evaluation.__main__, ui.api.endpoint; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 # --- Requirements
 
 

@@ -37,7 +37,7 @@ def test_two_processes_give_the_history_of_one(tmp_path: Path) -> None:
     assert launch(2, command) == 0
     two = [list(row.values()) for row in json.loads((tmp_path / "two" / "history.json").read_text())]
     assert len(one) == 2 and one[0] != one[1]
-    assert np.allclose(one, two, rtol=1e-4, atol=1e-4), (one, two)
+    assert np.allclose(one, two, rtol=1e-5, atol=1e-5), (one, two)
 
 
 def test_alone_nothing_is_shared_or_summed() -> None:

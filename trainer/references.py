@@ -6,7 +6,7 @@ on it. Which half a patient belongs to depends on the patients' names alone, and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.predictor import Predictor
 from cxr.types import NORMAL
 from evaluation.elsewhere import elsewhere
-from trainer.gating import GateFilms
+
+if TYPE_CHECKING:
+    from trainer.gating import GateFilms
 
 CITATIONS = {
     "nih": (
@@ -50,8 +52,10 @@ class Reference:
     matched: LoadedFilms
 
     @property
-    def for_gate(self) -> GateFilms:
+    def for_gate(self) -> "GateFilms":
         """What the gate sees."""
+        from trainer.gating import GateFilms  # here, because it loads TensorFlow
+
         return GateFilms(self.source, self.fitted.pixels, self.held_out.pixels)
 
     @property
