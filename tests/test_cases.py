@@ -334,6 +334,16 @@ def test_a_train_split_of_pointers_is_one_line(tmp_path: Path) -> None:
         prepared(data, skip_unreadable=True)
 
 
+def test_a_test_split_of_pointers_is_told_before_and_not_after_the_training(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", dict.fromkeys(tree("test"), POINTER) | tree("train"))
+    with pytest.raises(
+        DataError, match=r"^No film of the split test can be read.*LFS pointer.*by --no-test\.$"
+    ):
+        prepared(data, skip_unreadable=True)
+    found = prepared(data, skip_unreadable=True, test=False)
+    assert len(found.train.films) + len(found.validation.films) == 4
+
+
 def test_an_evaluation_of_pointers_is_one_line_and_the_audit_does_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

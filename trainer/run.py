@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cxr.data.films import BARE_SPLIT, check_films, require_both_classes
 from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.sources import FilmSource, open_data
-from cxr.errors import UsageError, first_problem
+from cxr.errors import DataError, UsageError, first_problem
 from cxr.files import new_folder, require_free, sha256_of
 from cxr.log import kept_in
 from cxr.model.applications import APPLICATIONS
@@ -218,6 +218,11 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
     notes = [*source.identity.notes, *(f"skipped, unreadable: {line}" for line in skipped)]
     in_split = {name: loaded.take([film.split == name for film in loaded.films]) for name in splits}
     test = in_split.get("test")
+    if config.test and test is not None and not test.films:
+        raise DataError(
+            f"No film of the split test can be read, so the finished bundle could not be measured. The first unreadable film is {skipped[0]} "
+            "Repair the files, or leave the test out by --no-test."
+        )
     learnable, left_out = _without_test_copies(
         loaded.take([film.split in learnt for film in loaded.films]), test
     )
