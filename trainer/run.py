@@ -220,8 +220,8 @@ def prepare(source: FilmSource, config: TrainConfig, recipe: Recipe) -> Prepared
     test = in_split.get("test")
     if config.test and test is not None and not test.films:
         raise DataError(
-            f"No film of the split test can be read, so the finished bundle could not be measured. The first unreadable film is {skipped[0]} "
-            "Repair the files, or leave the test out by --no-test."
+            "No film of the split test can be read, so the finished bundle could not be measured. The first that "
+            f"cannot be read is {skipped[0]} Repair the files, or leave the test out by --no-test."
         )
     learnable, left_out = _without_test_copies(
         loaded.take([film.split in learnt for film in loaded.films]), test
