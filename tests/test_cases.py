@@ -5,6 +5,7 @@ Each group stands for a kind of input that went wrong in public reports; `tests.
 """
 
 import csv
+import html
 import json
 import os
 from collections import defaultdict
@@ -420,3 +421,31 @@ def test_the_tab_refuses_what_the_command_refuses_in_the_same_words(
     option = ", or say which they are by --columns, such as file=path,label=Target"
     assert str(caught.value) == said.replace(option, "")
     assert "--" not in str(caught.value)
+
+
+# --- Several sources
+
+
+def test_sources_have_figures_and_a_warning_on_the_terminal_and_in_the_report(
+    tmp_path: Path, metrics_of: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where all children come from one hospital and all healthy adults from another."""
+    children = write(
+        tmp_path / "children", of_classes("test/PNEUMONIA", each=8) | of_classes("test/NORMAL", each=1)
+    )
+    adults = write(tmp_path / "adults", of_classes("NORMAL", each=6, first=50) | {"NORMAL/notes.txt": b"x"})
+    found = metrics_of("--data", f"Guangzhou={children}", "--data", f"Bethesda={adults}")
+    assert {name: figures["n"] for name, figures in found["per_source"].items()} == {
+        "Bethesda": 6,
+        "Guangzhou": 9,
+    }
+    assert found["data"]["passed_over"] == {"Bethesda: .txt": 1}
+    printed = capsys.readouterr().out
+    assert "source and class go together (Cramér's V 0.87" in printed
+    assert "Bethesda 6 NORMAL, 0 PNEUMONIA; Guangzhou 1 NORMAL, 8 PNEUMONIA" in printed
+    assert "source Guangzhou: 9 films, AUC" in printed
+    assert "left out (1 files): 1 .txt" in printed
+    page = html.unescape((tmp_path / "results" / "report.html").read_text(encoding="utf-8"))
+    assert "source and class go together (Cramér's V 0.87" in page
+    assert '<th scope="row">Guangzhou</th>' in page
+    assert '<th scope="row">Bethesda: .txt</th>' in page
