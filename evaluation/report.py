@@ -54,10 +54,13 @@ BASELINE_NAMES = {
     "exposure_and_sharpness": "16 numbers of exposure and sharpness",
     "geometry": "width, height and aspect ratio of the file",
 }
+BOX_NAMES = {
+    "peak": "Films whose map has its peak in a box, give or take half a cell",
+    "energy": "Share of the evidence for pneumonia inside the boxes",
+}
 POINTED_NAMES = {
     "planted_in_normal_films": "opacity planted in a normal film",
     "phantoms": "phantoms with an opacity",
-    "boxes": "films with boxes around their opacities",
 }
 
 _TEMPLATES = Environment(
@@ -105,6 +108,7 @@ def write_report(
         views=VIEW_NAMES,
         baselines=BASELINE_NAMES,
         pointed=POINTED_NAMES,
+        boxed=BOX_NAMES,
         style=(Path(__file__).with_name("templates") / "report.css").read_text(encoding="utf-8"),
     )
     write_text(path, page)

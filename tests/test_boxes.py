@@ -9,20 +9,25 @@ import pytest
 from cxr.data.loading import LoadedFilms, load_films
 from cxr.data.rsna import CLASSES_INFO, LABELS
 from cxr.data.sources import open_data
+from cxr.files import write_json
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.backend import Outputs
 from cxr.model.decision import DecisionSpec
+from cxr.model.figures import read_metrics
 from cxr.model.predictor import ModelIdentity, Predictor
 from cxr.types import EvidenceMap, InputBatch
 from evaluation.boxes import box_figures
 from evaluation.config import RunConfig
+from evaluation.report import BOX_NAMES
 from evaluation.run import run
 from tests.dicom_files import dicom_bytes
+from trainer.card import write_card
 
 SIDE = 40
 SPEC = PreprocessSpec(size=SIDE, resample="box")
 BOXES = [(20, 10), (120, 50), (60, 40), (150, 10)]  # left and top; 40 x 30 of 200 x 100 pixels
 AREA = 0.06
+DEFAULT = Path(__file__).resolve().parent.parent / "bundles" / "default"
 
 
 class MapBackend:
@@ -138,3 +143,24 @@ def test_a_run_keeps_them_in_its_metrics(
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["audit"]["boxes"]["n"] == 4
     assert metrics["audit"]["boxes"]["peak"]["model"]["value"] == 1.0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The map against the boxes around opacities on 4 films of 4 patient groups" in page
+    name = "Films whose map has its peak in a box, give or take half a cell"
+    assert f'<th scope="row">{name}</th><td class="number">1.000<br>1.000 to 1.000</td>' in page
+
+
+def test_the_card_tells_them(tmp_path: Path) -> None:
+    def figure(value: float) -> dict[str, object]:
+        return {"value": value, "ci95": [value - 0.1, value + 0.1]}
+
+    agreement = {"model": figure(0.5), "mean_map": figure(0.3), "chance": figure(0.2)}
+    measured = json.loads((DEFAULT / "metrics.json").read_text(encoding="utf-8"))
+    measured["audit"]["boxes"] = {"n": 12, "n_groups": 9, "peak": agreement, "energy": agreement}
+    write_json(tmp_path / "metrics.json", measured)
+    fields = json.loads((DEFAULT / "bundle.json").read_text(encoding="utf-8"))
+    write_card(tmp_path, fields, read_metrics(tmp_path / "metrics.json"))
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "boxes around opacities on 12 films of 9 patient groups" in card
+    row = "| 0.500 (0.400 to 0.600) | 0.300 (0.200 to 0.400) | 0.200 |"
+    for name in BOX_NAMES.values():
+        assert f"\n| {name} {row}\n" in card

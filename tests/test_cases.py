@@ -166,7 +166,7 @@ def test_unknown_patients_are_said_and_can_be_named(
     }
     data = write(tmp_path / "data", files)
     assert any(line.startswith("patients are not known for any film") for line in prepared(data).lines())
-    assert metrics_of("--data", data)["n_groups"] == 8
+    assert metrics_of("--data", data)["n_groups"] == 16
     assert "patients are not known for any film" in capsys.readouterr().out
     pattern = r"(?P<patient>[a-z]+\d)_[ab]\.png"
     known = prepared(data, patient_pattern=pattern)

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from cxr.data.sources import DEFAULT_HUB_DATA
 from cxr.files import write_text
 from cxr.model.figures import FIGURES, Figure, Metrics
-from evaluation.report import BASELINE_NAMES, VIEW_NAMES
+from evaluation.report import BASELINE_NAMES, BOX_NAMES, VIEW_NAMES
 
 _ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE, ADAPTED_TEMPLATE = _ROOT / "model_card.md", _ROOT / "adapted_card.md"
@@ -40,6 +40,7 @@ def write_card(
         plain=plain,
         views=VIEW_NAMES,
         baselines=BASELINE_NAMES,
+        boxed=BOX_NAMES,
         previous=previous,
         changes=_changes(fields, previous) if previous else [],
         **{

@@ -187,7 +187,7 @@ class ViewFigures(Record):
 class Pointing(Record):
     """The pointing game on n films: how often a map's peak lies on the opacity (see evaluation.audit).
 
-    What later audits add (boxes, share of the energy, the mean map as a baseline) is kept beside these.
+    What later audits add is kept beside these.
     """
 
     n: Count
@@ -210,16 +210,48 @@ class Maps(Record):
 
     planted_in_normal_films: Pointing
     phantoms: Pointing
-    boxes: Pointing | None = None
     randomised_weights: Randomised | None
 
 
+class Agreement(Record):
+    """How well maps agree with boxes.
+
+    Attributes:
+        model: The model's maps.
+        mean_map: For each film, the mean map of the others: it knows where opacities usually lie.
+        chance: A place drawn at random, or a map that is the same everywhere.
+    """
+
+    model: Figure
+    mean_map: Figure
+    chance: Figure
+
+
+class Boxes(Record):
+    """The evidence maps of n films against the boxes around their opacities (see evaluation.boxes).
+
+    Attributes:
+        peak: Share of the films whose map has its highest place in a box.
+        energy: Share of the evidence for pneumonia that lies in the boxes.
+    """
+
+    n: Count
+    n_groups: Count
+    peak: Agreement
+    energy: Agreement
+
+
 class Audit(Record):
-    """What numbers without anatomy reach, what becomes of changed films, and whether the maps point."""
+    """What numbers without anatomy reach, what becomes of changed films, and whether the maps point.
+
+    Attributes:
+        boxes: None where no film has boxes.
+    """
 
     baselines: dict[str, float | None]
     views: dict[str, ViewFigures]
     maps: Maps
+    boxes: Boxes | None = None
 
 
 class Spread(Record):
