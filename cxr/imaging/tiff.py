@@ -85,14 +85,13 @@ def unread_kind(content: bytes) -> str | None:
         stream = io.BytesIO(content)
         stream.seek(tags.next)
         tags.load(stream)
-        bits, channels = tags[_BITS], int(tags.get(_CHANNELS, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
+        bits, channels = max(map(int, tags[_BITS])), int(tags.get(_CHANNELS, 1))
+        packed, form = int(tags.get(_COMPRESSION, 1)), int(tags.get(_SAMPLE_FORMAT, (1,))[0])
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
         return None
-    kind = _FORMATS.get(tags.get(_SAMPLE_FORMAT, (1,))[0], "")
-    packed = int(tags.get(_COMPRESSION, 1))
     method = "" if packed in _USUAL else f", packed as {_METHODS.get(packed, f'number {packed}')}"
     several = "one channel" if channels == 1 else f"{channels} channels"
-    return f"a TIFF with {several} of {max(bits)} bits{kind}{method}"
+    return f"a TIFF with {several} of {bits} bits{_FORMATS.get(form, '')}{method}"
 
 
 def several_pictures(name: str) -> ImageError:
