@@ -20,7 +20,7 @@ import app
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
-from cxr.model.figures import FIGURES
+from cxr.model.figures import FIGURES, Figure
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
 from cxr.types import Decision
@@ -290,6 +290,35 @@ def test_a_suggestion_from_few_films_warns(served: Served) -> None:
     assert "&lt;that&gt;" in firm
     for shown in (firm, few, one):
         assert "would have been between" in shown
+
+
+@pytest.mark.parametrize(
+    ("unfamiliar", "high", "normals", "words"),
+    [
+        (0.0, 0.99, 80, ""),
+        (0.5, 0.99, 80, "Adapting it to them may help"),
+        (0.0, 0.90, 80, "Adapting it to them may help"),
+        (0.0, 0.90, 20, "With fewer than 50 images of each class"),
+    ],
+    ids=["as at home", "unlike training", "low AUC", "few films"],
+)
+def test_adapting_is_advised_where_it_may_be_worth_it(
+    served: Served, unfamiliar: float, high: float, normals: int, words: str
+) -> None:
+    found = scored(served)
+    assert found is not None
+    explorer, rows = found
+    strange = round(unfamiliar * len(rows))
+    rows = [
+        replace(row, answer=replace(row.answer, scope="unfamiliar" if number < strange else "familiar"))
+        for number, row in enumerate(rows)
+    ]
+    figures = made_up_figures(n_normal=normals, n_pneumonia=80).model_copy(
+        update={"roc_auc": Figure(value=high - 0.02, ci95=(high - 0.05, high))}
+    )
+    shown = own_data.result(own_data.Checked(explorer, rows, figures, ()), "en", 0.9, 0.2)
+    assert ("python -m trainer adapt" in shown) == bool(words)
+    assert words in shown
 
 
 def test_what_is_remembered_of_own_data_names_no_file(served: Served) -> None:
