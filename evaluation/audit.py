@@ -35,6 +35,7 @@ LUNG_BOX = (0.10, 0.12, 0.90, 0.82)
 """Left, top, right and bottom of a region that holds both lungs of a film that fills its frame."""
 BORDER = 0.1
 POINTED_FILMS, RANDOMISED_FILMS = 100, 20
+_AT_ONCE = 32
 
 View = Callable[[ModelPixels], ModelPixels]
 
@@ -71,6 +72,7 @@ def audit(
         "maps": {
             "planted_in_normal_films": _pointing(predictor, _planted(predictor, films, seed)),
             "phantoms": _pointing(predictor, _phantoms(predictor, seed)),
+            "likeness_to_mean_map": _likeness(predictor, films),
             "randomised_weights": _randomised(predictor, films, network, seed),
         },
         **({"boxes": boxes} if boxes else {}),
@@ -224,26 +226,73 @@ def _pointing(predictor: Predictor, pairs: Sequence[_Pair]) -> dict[str, Any]:
     """The pointing game (Zhang et al. 2018): does the map's highest place lie on the opacity?
 
     A hit may be off by half a cell of the map. hit_rate_of_change: the same for what the opacity changed in the
-    map, that is, the map with it less the map without it. chance: hit rate of a place drawn at random. called:
-    share of the films that the model calls PNEUMONIA; hit_rate_where_called: hit rate among these.
+    map, that is, the map with it less the map without it. hit_rate_of_mean_map: the same for the mean of the maps of
+    the films without opacities, which knows no film; chance: for a place drawn at random. energy: share of the
+    evidence for pneumonia that lies in the opacity, among films with any (Wang et al. 2020); energy_by_chance: of a
+    map that is the same everywhere. called: share of the films that the model calls PNEUMONIA;
+    hit_rate_where_called: hit rate among these.
     """
-    hits, hits_of_change, logits, targets = [], [], [], []
-    for pair in pairs:
-        found, maps = predictor.backend.evidence(to_input_batch(np.stack([pair.healthy, pair.ill])))
-        target = dilated(pair.mask, round(len(pair.ill) / maps.shape[1] / 2))
-        hits.append(_points_at(maps[1], target))
-        hits_of_change.append(_points_at(maps[1] - maps[0], target))
-        targets.append(target.mean())
-        logits.append(found.logits[1])
-    called = predictor.decision.probabilities(np.array(logits)) >= predictor.decision.threshold
-    return {
-        "n": len(pairs),
-        "hit_rate": _mean(hits),
-        "hit_rate_of_change": _mean(hits_of_change),
-        "chance": _mean(targets),
-        "called": _mean(called),
-        "hit_rate_where_called": _mean(np.array(hits, bool)[called]),
-    }
+    if not pairs:
+        return {"n": 0, **dict.fromkeys(_POINTING)}
+    before, _ = _evidence(predictor, np.stack([pair.healthy for pair in pairs]))
+    after, logits = _evidence(predictor, np.stack([pair.ill for pair in pairs]))
+    reach = round(predictor.preprocess.size / after.shape[1] / 2)
+    targets = [dilated(pair.mask, reach) for pair in pairs]
+    hits, of_change, of_mean = (
+        np.array([_points_at(one, target) for one, target in zip(maps, targets, strict=True)])
+        for maps in (after, after - before, np.broadcast_to(before.mean(axis=0), after.shape))
+    )
+    energies = [_energy(one, pair.mask) for one, pair in zip(after, pairs, strict=True)]
+    called = predictor.decision.probabilities(logits) >= predictor.decision.threshold
+    figures = (
+        _mean(hits),
+        _mean(of_change),
+        _mean(of_mean),
+        _mean([target.mean() for target in targets]),
+        _mean([energy for energy in energies if energy is not None]),
+        _mean([pair.mask.mean() for pair in pairs]),
+        _mean(called),
+        _mean(hits[called]),
+    )
+    return {"n": len(pairs), **dict(zip(_POINTING, figures, strict=True))}
+
+
+_POINTING = (
+    "hit_rate",
+    "hit_rate_of_change",
+    "hit_rate_of_mean_map",
+    "chance",
+    "energy",
+    "energy_by_chance",
+    "called",
+    "hit_rate_where_called",
+)
+
+
+def _evidence(predictor: Predictor, pixels: ModelPixels) -> tuple[FloatArray, FloatArray]:
+    """The evidence maps at their own resolution, (n, height, width), and the logits, (n,)."""
+    parts = [
+        predictor.backend.evidence(to_input_batch(pixels[start : start + _AT_ONCE]))
+        for start in range(0, len(pixels), _AT_ONCE)
+    ]
+    maps = np.concatenate([maps for _, maps in parts]).astype(np.float64)
+    return maps, np.concatenate([found.logits for found, _ in parts])
+
+
+def _energy(places: FloatArray, mask: np.ndarray) -> float | None:
+    positive = np.maximum(enlarged(places, mask), 0)
+    return float(positive[mask].sum() / positive.sum()) if positive.any() else None
+
+
+def _likeness(predictor: Predictor, films: LoadedFilms) -> dict[str, Any]:
+    """How alike the maps of different films are: median correlation of a film's map with the mean of all maps.
+
+    At 1 a map says nothing of its film.
+    """
+    maps, _ = _evidence(predictor, films.pixels)
+    flat, mean = maps.reshape(len(maps), -1), maps.mean(axis=0).ravel()
+    alike = [float(np.corrcoef(one, mean)[0, 1]) for one in flat if one.std() and mean.std()]
+    return {"n": len(alike), "correlation": float(np.median(alike)) if alike else None}
 
 
 def _points_at(places: FloatArray, target: np.ndarray) -> bool:

@@ -117,8 +117,9 @@ def test_pointing_game_tells_a_map_that_points_from_one_that_does_not():
     # All are dark, so all 20 normal films are called normal; the planted opacity is the brightest place.
     assert (pointing["n"], pointing["hit_rate"]) == (20, 1.0)
     assert 0 < pointing["chance"] < 0.5
+    assert pointing["energy"] > 1.3 * pointing["energy_by_chance"] > 0
     corner = audit(predictor_of(RegionBackend(*CORNER)), dark)["maps"]["planted_in_normal_films"]
-    assert corner["hit_rate"] == corner["hit_rate_of_change"] == 0.0
+    assert corner["hit_rate"] == corner["hit_rate_of_change"] == corner["hit_rate_of_mean_map"] == 0.0
 
 
 def test_the_change_of_a_map_points_where_its_peak_does_not():
@@ -134,6 +135,20 @@ def test_the_change_of_a_map_points_where_its_peak_does_not():
     for pointing in (maps["planted_in_normal_films"], maps["phantoms"]):
         assert pointing["hit_rate"] == 0.0
         assert pointing["hit_rate_of_change"] > 0.9
+
+
+def test_a_map_that_is_the_same_on_every_film_is_told_by_its_likeness_to_the_mean_map():
+    class Same(RegionBackend):
+        def evidence(self, batch):
+            outputs, _ = super().evidence(batch)
+            ramp = np.arange(batch[0, ..., 0].size, dtype=np.float32).reshape(batch.shape[1:3])
+            return outputs, np.broadcast_to(ramp, batch.shape[:3]).copy()
+
+    everywhere, films = (slice(0, SIZE), slice(0, SIZE)), films_with(*CORNER, 20)
+    same = audit(predictor_of(Same(*everywhere)), films)["maps"]["likeness_to_mean_map"]
+    own = audit(predictor_of(RegionBackend(*everywhere)), films)["maps"]["likeness_to_mean_map"]
+    assert same == {"n": 20, "correlation": pytest.approx(1)}
+    assert own["n"] == 20 and own["correlation"] < 0.6
 
 
 def test_maps_of_random_weights_are_other_maps():

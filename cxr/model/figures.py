@@ -185,21 +185,26 @@ class ViewFigures(Record):
 
 
 class Pointing(Record):
-    """The pointing game on n films: how often a map's peak lies on the opacity (see evaluation.audit).
+    """The pointing game on n films: how often a map's peak lies on the opacity, and how much of its evidence.
 
-    What later audits add is kept beside these.
+    The figures are told in `evaluation.audit`; the mean map's and the energy are None up to bundle 0.3.0.
     """
 
     n: Count
     hit_rate: Share | None
     hit_rate_of_change: Share | None = None
+    hit_rate_of_mean_map: Share | None = None
     chance: Share | None
+    energy: Share | None = None
+    energy_by_chance: Share | None = None
     called: Share | None = None
     hit_rate_where_called: Share | None = None
 
 
-class Randomised(Record):
-    """How alike the maps of the model and of random weights are: mean absolute correlation over n films."""
+class Likeness(Record):
+    """How alike n films' maps are to other maps: the median correlation with the mean of all films' maps, or the mean
+    absolute correlation with those of random weights.
+    """
 
     n: Count
     correlation: float | None
@@ -210,7 +215,8 @@ class Maps(Record):
 
     planted_in_normal_films: Pointing
     phantoms: Pointing
-    randomised_weights: Randomised | None
+    likeness_to_mean_map: Likeness | None = None
+    randomised_weights: Likeness | None
 
 
 class Agreement(Record):
