@@ -28,7 +28,7 @@ from cxr.model.backend import Backend
 from cxr.model.bundle import NetworkSpec
 from cxr.model.predictor import Predictor
 from cxr.phantom import add_opacity, make_phantom
-from cxr.types import FloatArray, ModelPixels
+from cxr.types import FloatArray, Logits, ModelPixels
 from evaluation.boxes import box_figures, dilated, enlarged
 
 LUNG_BOX = (0.10, 0.12, 0.90, 0.82)
@@ -269,7 +269,7 @@ _POINTING = (
 )
 
 
-def _evidence(predictor: Predictor, pixels: ModelPixels) -> tuple[FloatArray, FloatArray]:
+def _evidence(predictor: Predictor, pixels: ModelPixels) -> tuple[FloatArray, Logits]:
     """The evidence maps at their own resolution, (n, height, width), and the logits, (n,)."""
     parts = [
         predictor.backend.evidence(to_input_batch(pixels[start : start + _AT_ONCE]))
