@@ -28,7 +28,7 @@ run: setup  ## Serve the app at http://127.0.0.1:7860 (MODEL=... for another mod
 	$(PY) app.py
 
 test: setup  ## Run the tests
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## Check style and types
 	$(PY) -m ruff check .

@@ -138,7 +138,7 @@ def note_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.model.json")
 
 
-def shown(path: Path) -> str:
+def row_name(path: Path) -> str:
     """A path as the CSV names it: in one line, and bytes that are no UTF-8 as \\xNN."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return text.replace("\r", "\\r").replace("\n", "\\n").replace("\0", "\\0")

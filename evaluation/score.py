@@ -11,14 +11,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxr.data.finding import find_film_files
-from cxr.data.names import PassedOver, told
+from cxr.data.names import PassedOver, note_of_passed_over
 from cxr.errors import UsageError
 from cxr.imaging.decode import decode_file
 from cxr.model.answer import Answer
 from cxr.model.predictor import Predictor
 from cxr.serving.batch import Answered, FilmFile, answer_files
 from cxr.serving.opening import open_model
-from evaluation.answers_file import AnswersFile, shown
+from evaluation.answers_file import AnswersFile, row_name
 from evaluation.config import ScoreConfig
 
 
@@ -34,7 +34,7 @@ def score(config: ScoreConfig) -> Counter[str]:
         BundleError: The model cannot be loaded.
     """
     total, passed_over = _count(config.files)
-    for line in told(passed_over):
+    for line in note_of_passed_over(passed_over):
         print(line)
     return score_with(open_model(config.model).predictor, config, total)
 
@@ -44,7 +44,7 @@ def score_with(predictor: Predictor, config: ScoreConfig, total: int) -> Counter
     counts: Counter[str] = Counter()
     with AnswersFile(config.out, predictor) as answers, tqdm(total=total, unit=" films", disable=None) as bar:
         files = (path for path in find_film_files(config.files, PassedOver()) if not answers.is_own(path))
-        wanted = (film_in_file(path) for path in files if answers.claim(shown(path)))
+        wanted = (film_in_file(path) for path in files if answers.claim(row_name(path)))
         for rows in answer_films(predictor, wanted):
             answers.append(rows)
             counts.update(map(outcome, rows))
@@ -69,9 +69,9 @@ def _count(files: str) -> tuple[int, PassedOver]:
     passed_over = PassedOver()
     count = sum(1 for _ in find_film_files(files, passed_over))
     if not count:
+        others = f": {note_of_passed_over(passed_over)[0]}" if passed_over else ""
         raise UsageError(
-            f"--files {files!r} holds no radiograph{': ' + told(passed_over)[0] if passed_over else ''}. "
-            "Name a folder, a glob in quotation marks, or one file."
+            f"--files {files!r} holds no radiograph{others}. Name a folder, a glob in quotation marks, or one file."
         )
     return count, passed_over
 
@@ -81,7 +81,7 @@ def _count(files: str) -> tuple[int, PassedOver]:
 
 def film_in_file(path: Path) -> FilmFile:
     """The film in a file, by the name that its row gets."""
-    return FilmFile(shown(path), partial(decode_file, path))
+    return FilmFile(row_name(path), partial(decode_file, path))
 
 
 def answer_films(predictor: Predictor, films: Iterable[FilmFile]) -> Iterator[list[Answer]]:

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,27 @@ import trainer  # noqa: F401  it settles how TensorFlow computes, which is read 
 from cxr.export.cache import VARIABLE
 
 CHEST_XRAY = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_xray"
+
+
+LONGEST = (
+    "test_hub_demo.py",
+    "test_hub_deploy.py",
+    "test_train_command.py",
+    "test_processes.py",
+    "test_cluster.py",
+    "test_adapt.py",
+    "test_hub_foreign.py",
+    "test_export.py",
+    "test_app_browser.py",
+    "test_default_bundle.py",
+)
+"""Files that take long, the longest single tests first: begun last, they would keep one worker while others idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; each file's own order stays (see --no-loadscope-reorder in the Makefile)."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +51,27 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole bundle of a tiny network, for the Hub's tests; TensorFlow is imported here."""
+    """A whole bundle of a tiny network, for the Hub's tests; TensorFlow is imported here.
+
+    Trained once for all of pytest-xdist's workers, which share the folder above their own.
+    """
+    import fcntl
+
     from hub_kit import train_small
 
-    return train_small(tmp_path_factory.mktemp("small"))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return train_small(tmp_path_factory.mktemp("small"))
+    folder = tmp_path_factory.getbasetemp().parent / "small"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return folder / "bundle" if (folder / "bundle").is_dir() else train_small(folder)
+
+
+@pytest.fixture(scope="module")
+def few_phantoms() -> Iterator[None]:
+    """Trainings of this module take few phantoms for audit and gallery."""
+    from hub_kit import few_phantoms
+
+    with few_phantoms():
+        yield

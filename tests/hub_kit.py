@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hub_server
+import pytest
 
 from cxr import phantom
 from cxr.model.bundle import load_bundle, write_description
@@ -61,6 +62,15 @@ def client(url: str, home: Path) -> Iterator[Ask]:
         assert process.wait(timeout=20) == 0
 
 
+@contextmanager
+def few_phantoms() -> Iterator[None]:
+    """Fewer phantoms for the audit and the gallery than a released bundle gets: they are half of a small training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evaluation.audit.POINTED_FILMS", 10)
+        patch.setattr("trainer.examples._PHANTOMS", 40)
+        yield
+
+
 def train_small(folder: Path) -> Path:
     """A bundle that has learned next to nothing, whole all the same."""
     from trainer.recipes import DEFAULT
@@ -80,7 +90,8 @@ def train_small(folder: Path) -> Path:
     data = folder / "phantoms"
     phantom.write_phantoms(data, 72, seed=1, size=64)
     settings = {"folds": 3, "precision": "float32", "pictures": "phantoms"}
-    return train(TrainConfig(data=str(data), out=folder / "bundle", recipe=str(recipe), **settings))
+    with few_phantoms():
+        return train(TrainConfig(data=str(data), out=folder / "bundle", recipe=str(recipe), **settings))
 
 
 def released(bundle: Path, folder: Path, version: str, threshold: float | None = None) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr.data.names import is_clutter, is_film, is_hidden_film, printable, settle, told
+from cxr.data.names import is_clutter, is_film, is_hidden_film, note_of_passed_over, printable, settle
 from cxr.data.words import class_of, class_of_folder, split_of, subtype_of
 from cxr.errors import DataError
 from tests.dicom_files import dicom_bytes
@@ -128,9 +128,9 @@ def test_a_file_that_cannot_be_opened_is_told_by_whoever_reads_it() -> None:
 
 
 def test_what_was_left_out_in_words() -> None:
-    assert told({}) == ()
-    assert told({".txt": 1, ".gif": 1200}) == ("left out (1,201 files): 1,200 .gif, 1 .txt",)
-    many = told({f"in no class folder ({n:02})": 1 for n in range(20)})
+    assert note_of_passed_over({}) == ()
+    assert note_of_passed_over({".txt": 1, ".gif": 1200}) == ("left out (1,201 files): 1,200 .gif, 1 .txt",)
+    many = note_of_passed_over({f"in no class folder ({n:02})": 1 for n in range(20)})
     assert many[0].endswith("1 in no class folder (07), and 12 more kinds")
 
 

@@ -22,7 +22,7 @@ from cxr.model.predictor import Predictor
 from cxr.serving import batch
 from cxr.serving.slot import Served
 from evaluation import score as scoring
-from evaluation.answers_file import AnswersFile, shown
+from evaluation.answers_file import AnswersFile, row_name
 from evaluation.config import ScoreConfig
 from evaluation.score import answer_films, film_in_file, score
 from tests.dicom_files import dicom_bytes
@@ -260,8 +260,8 @@ print(*{{"tensorflow", "keras", "sklearn", "matplotlib", "gradio"}} & set(sys.mo
 
 
 def test_a_path_is_shown_in_one_line() -> None:
-    assert shown(Path("a/b\nc.png")) == "a/b\\nc.png"
-    assert "\n" not in shown(Path("a\r\n\0"))
+    assert row_name(Path("a/b\nc.png")) == "a/b\\nc.png"
+    assert "\n" not in row_name(Path("a\r\n\0"))
 
 
 def test_two_asks_for_one_file_make_one_row(tmp_path: Path, predictor: Predictor) -> None:

@@ -26,6 +26,8 @@ from trainer.config import TrainConfig
 from trainer.recipes import SEED
 from trainer.run import prepare, resolve_recipe, train
 
+pytestmark = pytest.mark.usefixtures("few_phantoms")
+
 ROOT = Path(__file__).resolve().parent.parent
 PHANTOMS = 72
 

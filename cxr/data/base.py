@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cxr.data.films import Film
-from cxr.data.names import PassedOver, told
+from cxr.data.names import PassedOver, note_of_passed_over
 from cxr.data.patients import Naming, note_of_unknown, patient_by_name
 
 
@@ -57,7 +57,11 @@ def identify(
 ) -> DataIdentity:
     """The identity of films, with notes of what was left out and of unknown patients."""
     unknown = sum(not film.has_known_patient for film in films)
-    every = (*notes, *told(passed_over), *note_of_unknown(unknown, len(films), reading.has_options))
+    every = (
+        *notes,
+        *note_of_passed_over(passed_over),
+        *note_of_unknown(unknown, len(films), reading.has_options),
+    )
     return DataIdentity(name, revision, every, dict(passed_over.most_common()))
 
 

@@ -13,7 +13,7 @@ from cxr.data.archive import Archive
 from cxr.data.base import Reading
 from cxr.data.films import Film, describe
 from cxr.data.finding import read_file
-from cxr.data.names import PassedOver, printable, settle, suffix_of, told
+from cxr.data.names import PassedOver, note_of_passed_over, printable, settle, suffix_of
 from cxr.data.table import Row
 from cxr.data.words import BARE_SPLIT, class_of, split_of, subtype_of
 from cxr.errors import DataError
@@ -238,5 +238,5 @@ def _nothing(
         )
     return DataError(
         f"None of the {len(rows):,} rows of {table} is a film of NORMAL or PNEUMONIA"
-        f"{': ' + told(passed_over)[0] if passed_over else ''}."
+        f"{': ' + note_of_passed_over(passed_over)[0] if passed_over else ''}."
     )

@@ -114,7 +114,7 @@ def kind_of_other(path: str) -> str:
     return PurePosixPath(path).suffix or "(no suffix)"
 
 
-def told(passed_over: Mapping[str, int], shown: int = 8) -> tuple[str, ...]:
+def note_of_passed_over(passed_over: Mapping[str, int], shown: int = 8) -> tuple[str, ...]:
     """What was left out, as a note for people: one line, or none where nothing was."""
     if not passed_over:
         return ()

@@ -24,12 +24,12 @@ import ray.data
 from ray.exceptions import RayError, RayTaskError
 from tqdm import tqdm
 
-from cxr.data.names import PassedOver, told
+from cxr.data.names import PassedOver, note_of_passed_over
 from cxr.errors import CxrError, DataError, UsageError
 from cxr.model.predictor import ModelIdentity
 from cxr.serving.opening import open_model
 from cxr.threads import cpu_count
-from evaluation.answers_file import shown
+from evaluation.answers_file import row_name
 from evaluation.cluster.addresses import find_films, is_address
 from evaluation.cluster.parts import PartsFolder, part_name
 from evaluation.cluster.worker import Worker, packed
@@ -62,7 +62,7 @@ def score_on_cluster(config: ScoreConfig) -> Counter[str]:
     """
     passed_over = PassedOver()
     total = sum(1 for _ in find_films(config.files, passed_over))
-    for line in told(passed_over):
+    for line in note_of_passed_over(passed_over):
         print(line)
     if not total:
         raise UsageError(f"--files {config.files!r} holds no radiograph. Name a folder, a glob or one file.")
@@ -92,7 +92,7 @@ def _chained(first: str, rest: Iterable[str]) -> Iterator[str]:
 
 def _row_name(name: str) -> str:
     """What the row of a film names it by, as the default engine does."""
-    return name if is_address(name) else shown(Path(name))
+    return name if is_address(name) else row_name(Path(name))
 
 
 @contextmanager
