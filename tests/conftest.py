@@ -8,6 +8,8 @@ import pytest
 
 import trainer  # noqa: F401  it settles how TensorFlow computes, which is read once, before any test imports that
 from cxr.export.cache import VARIABLE
+from cxr.model.predictor import Predictor
+from cxr.serving.slot import Served
 
 CHEST_XRAY = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_xray"
 
@@ -66,6 +68,16 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return folder / "bundle" if (folder / "bundle").is_dir() else train_small(folder)
+
+
+@pytest.fixture
+def predictor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    """The model of brightness, which the `scoring` of the test's module loads, whichever MODEL it is given."""
+    from tests.test_evaluation_run import brightness_predictor
+
+    loaded = brightness_predictor()
+    monkeypatch.setattr(request.module.scoring, "open_model", lambda _: Served(loaded))
+    return loaded
 
 
 @pytest.fixture(scope="module")

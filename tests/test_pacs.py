@@ -18,26 +18,15 @@ from cxr.errors import DataError, UsageError
 from cxr.imaging.decode import decode
 from cxr.model.answer import Answer
 from cxr.model.predictor import Predictor
-from cxr.serving.slot import Served
 from evaluation.config import DISCLAIMER, ScoreConfig
-from evaluation.pacs import score as scoring
 from evaluation.pacs.address import parse_address
 from evaluation.pacs.archive import Pacs, is_frontal_chest, silence
 from evaluation.pacs.report import FINDING, PROBABILITY, structured_report
 from evaluation.pacs.score import score_pacs
 from tests import orthanc
 from tests.dicom_files import SECRETS
-from tests.test_evaluation_run import brightness_predictor
 
 needs_orthanc = pytest.mark.skipif(bool(orthanc.missing()), reason=orthanc.missing())
-
-
-@pytest.fixture
-def predictor(monkeypatch: pytest.MonkeyPatch) -> Predictor:
-    """What `score_pacs` loads, whichever MODEL it is given."""
-    loaded = brightness_predictor()
-    monkeypatch.setattr(scoring, "open_model", lambda _: Served(loaded))
-    return loaded
 
 
 @pytest.fixture

@@ -32,14 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def predictor(monkeypatch: pytest.MonkeyPatch) -> Predictor:
-    """What `score` loads, whichever MODEL it is given."""
-    loaded = brightness_predictor()
-    monkeypatch.setattr(scoring, "open_model", lambda _: Served(loaded))
-    return loaded
-
-
-@pytest.fixture
 def films(tmp_path: Path) -> Path:
     """20 good files, in two folders, and three that are none."""
     folder = tmp_path / "films"
