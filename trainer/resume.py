@@ -27,9 +27,9 @@ def state_folder(out: Path) -> Path:
 def settings_of(config: TrainConfig, recipe: Recipe, teacher: Teacher | None) -> dict[str, Any]:
     """What must be the same for a run to be continued; of a teacher its weights, too."""
     chosen = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    chosen["data"] = (
-        [config.data] if isinstance(config.data, str) else list(config.data)
-    )  # as JSON gives it back
+    # As JSON gives them back.
+    chosen["data"] = [config.data] if isinstance(config.data, str) else list(config.data)
+    chosen["reference"] = list(config.reference)
     if teacher is not None:
         chosen["teacher"] = teacher.identity.sha256
     return {"config": chosen, "recipe": recipe.model_dump(mode="json")}
