@@ -1,11 +1,18 @@
 """Films of other hospitals: which of their patients the gate may see, and what is refused."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cxr.errors import DataError, UsageError
 from cxr.imaging.preprocess import PreprocessSpec
-from trainer.references import halves, normal_films, open_references
+from trainer.config import TrainConfig
+from trainer.recipes import QUICK
+from trainer.references import films_to_plant, halves, normal_films, open_references
+from trainer.resume import settings_of
 
 SPEC = PreprocessSpec(size=64, resample="bilinear")
 
@@ -65,3 +72,23 @@ def test_too_few_patients_is_one_clear_error():
 def test_two_of_one_name_is_one_clear_error():
     with pytest.raises(UsageError, match="Two --reference are called away"):
         open_references(["away=phantom:24", "away=phantom:30"], SPEC)
+
+
+def test_a_run_with_references_can_be_resumed():
+    """What is kept of a run's settings comes back from JSON as it was, or no such run could go on."""
+    config = TrainConfig(out=Path("out"), data=("a", "b"), reference=("elsewhere=c", "d"))
+    settings = settings_of(config, QUICK, None)
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_opacities_are_planted_in_references_that_are_normal_throughout(reference):
+    assert films_to_plant([reference]) is None  # it has both classes: kept to choose on
+    parts = {name: getattr(reference, name) for name in ("fitted", "held_out", "unseen")}
+    normal = replace(
+        reference,
+        **{name: part.take([not f.is_pneumonia for f in part.films]) for name, part in parts.items()},
+    )
+    assert len(films_to_plant([reference, normal])) == len(normal.fitted.films) > 0
+    assert "planted opacities" in normal.record(planted=True)["used_for"]
+    assert "planted opacities" not in normal.record()["used_for"]
+    assert "planted opacities" not in reference.record(planted=True)["used_for"]
