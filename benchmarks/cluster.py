@@ -22,6 +22,7 @@ from evaluation.config import ScoreConfig
 from evaluation.score import score
 
 MODEL = str(Path(__file__).resolve().parent.parent / "bundles" / "default")
+_EACH_UP_TO = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ClusterBenchConfig:
     films: tuple[int, ...] = (100, 10_000, 100_000)
     """Numbers of films."""
     workers: tuple[int, ...] = (1, 2)
-    """Numbers of workers, each measured with the last but one number of films or the only one."""
+    """Numbers of workers; above 10,000 films only the last."""
     out: Path = Path(__file__).resolve().parent / "cluster.json"
     """Where the results go."""
     debug: bool = False
@@ -48,8 +49,7 @@ def bench(config: ClusterBenchConfig) -> None:
     with tempfile.TemporaryDirectory() as place:
         for count in config.films:
             folder = write_films(Path(place) / f"films-{count}", count, SMALL)
-            chosen = config.workers if count == sorted(config.films)[-2:][0] else config.workers[-1:]
-            for workers in (0, *chosen):
+            for workers in (0, *(config.workers if count <= _EACH_UP_TO else config.workers[-1:])):
                 out = Path(place) / f"answers-{count}-{workers}"
                 rows.append(_measured(engine.score_on_cluster if workers else score, folder, out, workers))
                 print(_line(rows[-1]), file=sys.stderr, flush=True)

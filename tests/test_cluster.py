@@ -268,11 +268,11 @@ def test_films_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         store.pipe_file(f"/d/{number:02}.png", stream.getvalue())
     names = [f"memory:///d/{number:02}.png" for number in range(40)]
     store.rm("/d/07.png")
-    found = dict(films_of(names))
+    found = {film.name: film.read for film in films_of(names)}
     assert list(found) == names
     assert found.pop(names[7]) and all(read().width == 64 for name, read in found.items())
     with pytest.raises(ImageError, match=r"07.png cannot be read"):
-        dict(films_of(names[6:9]))[names[7]]()
+        list(films_of(names[6:9]))[1].read()
     store.rm("/d", recursive=True)
     with pytest.raises(DataError, match="None of 16 films in a row can be read"):
         list(films_of(names))

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its future b
 import ray
 import ray.data
 from ray.exceptions import RayError, RayTaskError
+from ray.util.annotations import RayDeprecationWarning
 from tqdm import tqdm
 
 from cxr.data.names import PassedOver, note_of_passed_over
@@ -158,19 +160,27 @@ def _answers(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     while parts := list(islice(_parts(films, size), _PARTS_AT_ONCE)):
-        answered = ray.data.from_items(parts, override_num_blocks=len(parts)).map_batches(
-            Worker,
-            fn_constructor_args=(_exact(model, identity), identity.sha256),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
-            num_cpus=1,
-            ray_remote_args_fn=_lives,
-        )
+        answered = _map(parts, (_exact(model, identity), identity.sha256), min(workers, len(parts)))
         try:
             for row in answered.iter_rows():
                 yield row["part"], row["lines"], Counter(json.loads(row["counts"]))
         except RayError as error:
             raise _in_words(error) from error
+
+
+def _map(parts: list[dict[str, object]], model: tuple[str, str], workers: int) -> "ray.data.Dataset":
+    """The parts, answered by a pool of workers as they are asked for."""
+    with warnings.catch_warnings():
+        # Ray 2.60 calls every way to bound restarts deprecated; pyproject.toml ends before it takes them away.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return ray.data.from_items(parts, override_num_blocks=len(parts)).map_batches(
+            Worker,
+            fn_constructor_args=model,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            ray_remote_args_fn=_lives,
+        )
 
 
 def _lives() -> dict[str, int]:
