@@ -96,7 +96,7 @@ def test_the_own_data_tab(archive: Path) -> None:
     assert {row.answer.file for row in found.rows} == {
         name for name in EXPECTED if name.startswith("set/test/")
     }
-    assert (found.metrics["n"], found.skipped) == (4, [])
+    assert (found.metrics.n, found.skipped) == (4, [])
 
 
 def test_the_batch_tab(archive: Path, tmp_path: Path) -> None:

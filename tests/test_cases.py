@@ -399,7 +399,8 @@ def test_the_tab_reads_what_the_command_reads(name: str, tmp_path: Path, metrics
     told = metrics_of("--skip-unreadable", "--data", archive)
     shown = check_own_data(brightness_predictor(), archive, at_most=100, resamples=5)
     figures = ("n", "n_normal", "n_pneumonia", "n_groups", "roc_auc", "sensitivity", "confusion")
-    assert {key: shown.metrics[key] for key in figures} == {key: told[key] for key in figures}
+    measured = shown.metrics.model_dump(mode="json")
+    assert {key: measured[key] for key in figures} == {key: told[key] for key in figures}
     for_both = [
         note for note in told["data"]["notes"] if "Name patients by" not in note and "skipped" not in note
     ]
