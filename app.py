@@ -10,10 +10,12 @@ Wiring only: what is shown stands in `ui`, what is computed in `cxr`.
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import tyro
 
 from cxr import log
 from cxr.errors import CxrError, UsageError
@@ -26,6 +28,7 @@ from cxr.serving.watch import Watch
 from ui.api.endpoints import add_api
 from ui.api.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.api.mcp import use_tools
+from ui.api.uploads import own_uploads
 from ui.assets import style
 from ui.page import add_page
 from ui.words import DEFAULT_LOCALE, say
@@ -93,9 +96,25 @@ def warm_up(predictor: Predictor) -> None:
     predictor.explain(film)
 
 
-def load_serving() -> Serving:
-    """Load and warm up what the environment names, and watch it if that is asked for. Raises CxrError."""
-    model, revision = os.environ.get("MODEL"), os.environ.get("MODEL_REVISION") or None
+@dataclass(frozen=True)
+class AppConfig:
+    """Serve a model at http://127.0.0.1:7860. What is not given is taken from the environment."""
+
+    model: str | None = None
+    """Bundle folder, bare .h5 or hub:OWNER/NAME[@revision]. Else MODEL, else the embedded model."""
+    revision: str | None = None
+    """Hub revision. Else MODEL_REVISION."""
+    host: str | None = None
+    """Address to listen on, such as 0.0.0.0. Else GRADIO_SERVER_NAME, else 127.0.0.1."""
+    port: int | None = None
+    """Port to listen on. Else GRADIO_SERVER_PORT, else the first free one from 7860 on."""
+
+
+def load_serving(config: AppConfig) -> Serving:
+    """Load and warm up the model, and watch it if MODEL_WATCH_SECONDS asks for that. Raises CxrError."""
+    model = config.model or os.environ.get("MODEL")
+    # The revision in the environment belongs to the model there.
+    revision = config.revision or (None if config.model else os.environ.get("MODEL_REVISION")) or None
     seconds = _watch_seconds(model)
     serving = Serving(open_model(model, revision, DEFAULT_MODEL))
     warm_up(serving.now.predictor)
@@ -121,16 +140,19 @@ def _watch_seconds(model: str | None) -> float | None:
 
 
 def main() -> int:
-    """Load MODEL, warm it up and serve it."""
+    """Load the model, warm it up and serve it."""
+    config = tyro.cli(AppConfig, prog="app.py")
     try:
         log.configure()
-        serving = load_serving()
+        serving = load_serving(config)
     except CxrError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    # A stopped container ends as Ctrl-C does: by closing the server, which deletes what was uploaded.
+    # A stopped container ends as Ctrl-C does: by closing the server. What was uploaded is deleted after that.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    build_app(serving).launch(**launch_options())
+    with own_uploads():
+        app = build_app(serving)
+        app.launch(**launch_options(), server_name=config.host, server_port=config.port)
     return 0
 
 

@@ -363,7 +363,7 @@ def test_the_app_serves_the_default_bundle_without_tensorflow():
 from pathlib import Path
 import app
 from cxr.imaging.decode import decode_file
-serving = app.load_serving()
+serving = app.load_serving(app.AppConfig())
 app.build_app(serving)
 predictor = serving.now.predictor
 print(predictor.predict(decode_file(Path({str(film)!r}))).scope)
