@@ -10,6 +10,7 @@ Wiring only: what is shown stands in `ui`, what is computed in `cxr`.
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
 from cxr.serving.slot import Serving
 from cxr.serving.watch import Watch
-from ui.api.endpoints import add_api
+from ui.api.arguments import CheckedBlocks
+from ui.api.endpoints import ENDPOINTS, add_api
+from ui.api.guard import server_options
 from ui.api.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.api.mcp import use_tools
 from ui.api.uploads import own_uploads
@@ -39,7 +42,7 @@ DEFAULT_MODEL = HERE / "bundles" / "default"
 
 def build_app(serving: Serving) -> gr.Blocks:
     """The page and the API of the model that serves; `launch_options` belong to it."""
-    with gr.Blocks(
+    with CheckedBlocks(
         title=say("title", DEFAULT_LOCALE),
         analytics_enabled=False,
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
@@ -64,6 +67,7 @@ def launch_options() -> dict[str, Any]:
         "mcp_server": True,  # ours: see ui.api.mcp
         "ssr_mode": False,
         "share": False,
+        "app_kwargs": server_options(ENDPOINTS),
     }
 
 
@@ -150,9 +154,17 @@ def main() -> int:
         return 2
     # A stopped container ends as Ctrl-C does: by closing the server. What was uploaded is deleted after that.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with own_uploads():
+    with own_uploads(), suppress(KeyboardInterrupt):
         app = build_app(serving)
-        app.launch(**launch_options(), server_name=config.host, server_port=config.port)
+        _, address, _ = app.launch(
+            **launch_options(),
+            server_name=config.host,
+            server_port=config.port,
+            prevent_thread_lock=True,
+            quiet=True,  # Gradio would advertise a public link
+        )
+        print(f"Running on {address}", flush=True)
+        app.block_thread()
     return 0
 
 

@@ -44,7 +44,14 @@ ImageRule = Literal[
 
 
 RequestRule = Literal[
-    "no_file", "too_many_files", "batch_too_large", "bad_archive", "bad_prevalence", "no_reference_prevalence"
+    "no_file",
+    "bad_file",
+    "bad_arguments",
+    "too_many_files",
+    "batch_too_large",
+    "bad_archive",
+    "bad_prevalence",
+    "no_reference_prevalence",
 ]
 """The rules of a request to the app, each by its stable code."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import csv
+import io
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import numpy as np
 import pytest
 from dicom_files import SECRETS, dicom_bytes
@@ -27,6 +29,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
+from cxr import __version__
 from cxr.errors import ImageRule, RequestRule
 from cxr.imaging.decode import decode_file, from_array
 from cxr.model.answer_csv import COLUMNS
@@ -34,6 +37,7 @@ from cxr.model.decision import shift_prevalence
 from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
+from ui.api.guard import HEADERS
 from ui.api.schema import identity_json
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -119,7 +123,8 @@ def test_the_javascript_snippet(server: str, predictor: Predictor, tmp_path: Pat
 def test_the_document_names_every_code_and_no_other() -> None:
     table = DOCUMENT.partition("## Errors")[2].partition("## Python")[0]
     named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(named) == sorted([*get_args(ImageRule), *get_args(RequestRule)])
+    of_the_server = ["unknown_endpoint", "cross_origin"]
+    assert sorted(named) == sorted([*get_args(ImageRule), *get_args(RequestRule), *of_the_server])
 
 
 # --- Endpoints
@@ -152,8 +157,8 @@ def test_a_prevalence_is_told_beside_the_probability_and_changes_nothing_else(
         assert {**shifted, "seconds": 0} == {**plain, "seconds": 0}
 
 
-@pytest.mark.parametrize("prevalence", [0, 1, -0.2, 50])
-def test_an_impossible_prevalence_is_a_typed_error(client: Client, tmp_path: Path, prevalence: float) -> None:
+@pytest.mark.parametrize("prevalence", [0, 1, -0.2, 50, "0,2", "0.2", True, [0.2]])
+def test_an_impossible_prevalence_is_a_typed_error(client: Client, tmp_path: Path, prevalence: Any) -> None:
     with pytest.raises(AppError) as caught:
         client.predict(handle_file(phantom_file(tmp_path / "film.png")), prevalence, api_name="/predict")
     assert caught.value.title == "bad_prevalence"
@@ -205,6 +210,112 @@ def test_answers_tell_how_the_model_came_to_serve(predictor: Predictor) -> None:
     assert identity_json(Served(predictor, "cached"))["state"] == "cached"
 
 
+# --- Wrong calls, as curl sends them
+
+FILE = {"path": "nowhere.png", "meta": {"_type": "gradio.FileData"}}
+
+
+def posted(server: str, endpoint: str, body: Any) -> tuple[int, dict[str, Any]]:
+    """Status and error of a call by two requests: {"title", "error"} of the event, or what the first is answered."""
+    call = httpx.post(f"{server}/gradio_api/call/{endpoint}", json=body, timeout=60)
+    if call.status_code != 200:
+        return call.status_code, dict(call.json()["error"])
+    address = f"{server}/gradio_api/call/{endpoint.removeprefix('v2/')}/{call.json()['event_id']}"
+    event, data = httpx.get(address, timeout=60).text.strip().splitlines()[-2:]
+    assert event == "event: error"
+    return 200, dict(json.loads(data.removeprefix("data: ")))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "data", "code", "says"),
+    [
+        ("predict", ["film.png", None], "bad_file", 'image is "film.png", which is not a file.'),
+        ("predict", [5, None], "bad_file", "image is 5, which is not a file."),
+        ("explain", [[FILE], None], "bad_file", "image is a list, which is not a file."),
+        ("predict", [{"path": "film.png"}, None], "bad_file", "image is an object, which is not a file."),
+        ("predict", [FILE, None], "bad_file", "The file was not uploaded to this server"),
+        ("predict", [{**FILE, "path": "/etc/passwd"}, None], "bad_file", "was not uploaded to this server"),
+        ("predict_batch", [FILE], "bad_file", "files is an object, which is not a list of files."),
+        ("predict_batch", [[FILE, "b.png"]], "bad_file", 'files is "b.png", which is not a file.'),
+        ("predict", [None, None], "no_file", "No file was passed."),
+        ("predict", [None, "0,2"], "bad_prevalence", 'prevalence is "0,2", which is not a number.'),
+        (
+            "predict",
+            [],
+            "bad_arguments",
+            "/predict takes 2 arguments (image, prevalence), but 0 were passed.",
+        ),
+        ("model_info", [1], "bad_arguments", "/model_info takes 0 arguments (none), but 1 were passed."),
+    ],
+)
+def test_a_wrong_argument_is_a_typed_error_that_says_why(
+    server: str, endpoint: str, data: list[Any], code: str, says: str
+) -> None:
+    _, error = posted(server, endpoint, {"data": data})
+    assert error["title"] == code
+    assert says in error["error"]
+    assert "Upload the file to /gradio_api/upload" in error["error"] or code != "bad_file"
+    assert "/tmp" not in error["error"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "status", "code"),
+    [
+        ("nothing", {"data": []}, 404, "unknown_endpoint"),
+        ("v2/nothing", {}, 404, "unknown_endpoint"),
+        ("predict", {"given": []}, 422, "bad_arguments"),
+        ("predict", [], 422, "bad_arguments"),
+        ("v2/predict", {"film": "film.png"}, 422, "bad_arguments"),
+    ],
+)
+def test_a_call_that_cannot_be_one_is_refused_with_a_body_that_says_why(
+    server: str, endpoint: str, body: Any, status: int, code: str
+) -> None:
+    answered, error = posted(server, endpoint, body)
+    assert (answered, error["code"]) == (status, code)
+    assert error["message"].endswith(".")
+
+
+def test_an_argument_by_name_may_be_left_out_and_is_told(server: str) -> None:
+    assert posted(server, "v2/predict", {})[1]["title"] == "no_file"
+
+
+def test_a_refused_image_has_no_overlay(client: Client, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((80, 80), np.uint8)).save(tmp_path / "black.png")
+    answer, picture = client.predict(handle_file(tmp_path / "black.png"), api_name="/explain")
+    assert (answer["scope"], answer["decision"], answer["probability"]) == ("refused", None, None)
+    assert picture is None
+
+
+# --- What a security reviewer looks for
+
+
+def test_every_answer_has_the_security_headers(server: str) -> None:
+    for path in ("/", "/config", "/gradio_api/info", "/gradio_api/nothing", "/theme.css"):
+        headers = httpx.get(server + path, timeout=60).headers
+        assert {name: headers.get(name) for name in HEADERS} == HEADERS, path
+    assert (
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+        in HEADERS["Content-Security-Policy"]
+    )
+
+
+def test_a_page_of_another_site_cannot_upload(server: str, tmp_path: Path) -> None:
+    film = phantom_file(tmp_path / "film.png").read_bytes()
+
+    def upload(**headers: str) -> httpx.Response:
+        address = f"{server}/gradio_api/upload"
+        return httpx.post(address, files={"files": ("film.png", film)}, headers=headers, timeout=60)
+
+    for origin in ("https://elsewhere.example", "null", "http://127.0.0.1:1"):
+        refused = upload(Origin=origin)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "cross_origin")
+    assert upload().status_code == 200
+    assert upload(Origin=server).status_code == 200
+    proxied = {"Origin": "https://owner-name.hf.space", "X-Forwarded-Host": "owner-name.hf.space"}
+    assert upload(**proxied).status_code == 200
+
+
 # --- Agents
 
 
@@ -212,7 +323,11 @@ def test_an_agent_finds_four_tools_and_can_use_each(
     server: str, predictor: Predictor, tmp_path: Path
 ) -> None:
     film = phantom_file(tmp_path / "film.png")
-    uri = "data:image/png;base64," + base64.b64encode(film.read_bytes()).decode()
+    content = base64.b64encode(film.read_bytes()).decode()
+    uri, named = f"data:image/png;base64,{content}", f"data:image/png;name=film%207.png;base64,{content}"
+    black = io.BytesIO()
+    Image.fromarray(np.zeros((80, 80), np.uint8)).save(black, "PNG")
+    refused = "data:image/png;base64," + base64.b64encode(black.getvalue()).decode()
 
     async def talk() -> dict[str, Any]:
         address = f"{server}/gradio_api/mcp/"
@@ -220,19 +335,23 @@ def test_an_agent_finds_four_tools_and_can_use_each(
             streamable_http_client(address) as (read, write, _),
             ClientSession(read, write) as session,
         ):
-            await session.initialize()
+            begun = await session.initialize()
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
             calls = {
                 "classify_chest_xray": {"image": uri, "prevalence": 0.1},
                 "explain_chest_xray": {"image": uri},
-                "classify_many_chest_xrays": {"files": [uri, uri]},
+                "classify_many_chest_xrays": {"files": [named, uri]},
                 "describe_chest_xray_model": {},
             }
             found = {name: await session.call_tool(name, given) for name, given in calls.items()}
             wrong = "data:text/plain;base64,AAAA"
             return {
+                "version": begun.serverInfo.version,
                 "tools": tools,
-                "refused": await session.call_tool("classify_chest_xray", {"image": wrong}),
+                "unreadable": await session.call_tool("classify_chest_xray", {"image": wrong}),
+                "path": await session.call_tool("classify_chest_xray", {"image": "film.png"}),
+                "typed": await session.call_tool("classify_chest_xray", {"image": uri, "prevalence": "0,2"}),
+                "black": await session.call_tool("explain_chest_xray", {"image": refused}),
                 **found,
             }
 
@@ -241,15 +360,26 @@ def test_an_agent_finds_four_tools_and_can_use_each(
     for tool in seen["tools"].values():
         assert "research and teaching" in tool.description or tool.name == "describe_chest_xray_model"
         assert all("description" in given for given in tool.inputSchema["properties"].values())
+        assert (tool.annotations.readOnlyHint, tool.annotations.destructiveHint) == (True, False)
+        assert tool.outputSchema["required"][0] == "schema_version"
+    assert seen["tools"]["classify_chest_xray"].inputSchema["required"] == ["image"]
+    assert seen["version"] == __version__
     assert not any(seen[name].isError for name in TOOLS)
+    for name in TOOLS:  # the session has checked it against the output schema
+        assert seen[name].structuredContent == json.loads(seen[name].content[0].text)
+    rows = seen["classify_many_chest_xrays"].structuredContent["rows"]
+    assert [row["file"] for row in rows] == ["film 7.png", "file"]
+    assert seen["black"].structuredContent["scope"] == "refused"
+    assert [content.type for content in seen["black"].content] == ["text"]
     answer = json.loads(seen["classify_chest_xray"].content[0].text)
     assert (answer["decision"], answer["probability"]) == expected(predictor, film)
     assert answer["at_prevalence"]["prevalence"] == 0.1
     assert [content.type for content in seen["explain_chest_xray"].content][:2] == ["text", "image"]
     assert json.loads(seen["classify_many_chest_xrays"].content[0].text)["n_errors"] == 0
     assert json.loads(seen["describe_chest_xray_model"].content[0].text)["name"] == "fake-model"
-    assert seen["refused"].isError
-    assert seen["refused"].content[0].text.startswith("the file ")
+    for name, code in {"unreadable": "not_an_image", "path": "bad_file", "typed": "bad_arguments"}.items():
+        assert seen[name].isError
+        assert seen[name].content[0].text.startswith(f"{code}: ")
 
 
 # --- Limits and privacy

@@ -139,6 +139,9 @@ def test_model_info_tells_model_training_and_figures(client: Client, predictor: 
     assert info["metrics"]["sensitivity"] == {"value": 0.97, "ci95": [0.95, 0.99]}
     assert info["trained_on"]["synthetic"] is True
     assert "not a medical device" in info["notice"]
+    assert [line[:4] for line in info["limits"]] == ["For ", "Pneu", "Do n"]
+    assert info["request_limits"]["batch_films"] == 1000
+    assert info["request_limits"]["image_bytes"] == 64 * 2**20
 
 
 def test_only_the_contract_is_public(client: Client) -> None:

@@ -1,5 +1,6 @@
 """`python app.py` as a process: its help, its flags, and that no upload outlives it."""
 
+import hashlib
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fake_model import phantom_file
+from gradio import processing_utils
 
 import app
 from ui.api.uploads import own_uploads
@@ -42,23 +44,36 @@ def test_uploads_are_gone_when_the_server_stops_with_a_page_open(tmp_path: Path)
     address = f"http://127.0.0.1:{port}/gradio_api"
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(cache)}
     with subprocess.Popen(
-        [sys.executable, str(APP), "--port", str(port)], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, str(APP), "--port", str(port)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as server:
         try:
             _wait_for(address)
-            upload = httpx.post(f"{address}/upload", files={"files": film.open("rb")}, timeout=60)
+            upload = httpx.post(
+                f"{address}/upload", files={"files": ("film.png", film.read_bytes())}, timeout=60
+            )
             assert upload.status_code == 200
             assert any(cache.rglob("film.png"))
             example = re.search(
-                r'[^"]*cxr-uploads-[^"]*\.png', httpx.get(f"http://127.0.0.1:{port}/config", timeout=60).text
+                r'[^"]*cxr-uploads-[^"]*\.jpe?g',
+                httpx.get(f"http://127.0.0.1:{port}/config", timeout=60).text,
             )
             assert example, "the gallery lies in the same folder"
             assert httpx.get(f"{address}/file={example[0]}", timeout=60).status_code == 200
+            guess = hashlib.sha256(processing_utils.hash_seed + film.read_bytes()).hexdigest()
+            assert guess not in upload.text, "an address is keyed with a secret of the server's run"
             threading.Thread(target=_stay, args=(f"{address}/heartbeat/visit",), daemon=True).start()
             time.sleep(1)
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=120)
+        told = server.stdout.read() if server.stdout else ""
+    assert f"Running on http://127.0.0.1:{port}/" in told
+    assert "Traceback" not in told
+    assert "share=True" not in told
     assert [path for path in cache.rglob("*") if path.is_file()] == []
     assert list(cache.glob("cxr-uploads-*")) == []
 

@@ -4,8 +4,6 @@ The names of the functions and their docstrings are what an agent sees of them, 
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +11,26 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from cxr.errors import CxrError, RequestError
+from cxr.errors import RequestError
 from cxr.imaging.decode import GrayImage, decode_file
 from cxr.imaging.heat_map import overlay
-from cxr.log import logged
 from cxr.model.answer_csv import answers_csv
 from cxr.serving.slot import Serving
+from ui.api.answering import answering
 from ui.api.batch import Batch
 from ui.api.film_box import FileBox
 from ui.api.limits import NETWORK
 from ui.api.schema import batch_json, check_prevalence, model_json, prediction_json
 
+ENDPOINTS = ("predict", "explain", "predict_batch", "model_info")
+"""The names of the public endpoints, without their slash."""
 _CALLED = "the file"  # in messages: an upload's name goes nowhere
 
 
 def add_api(serving: Serving) -> None:
     """The endpoints for programs. Their errors are gr.Error whose title is the stable code."""
 
-    def classify_chest_xray(image: str | None, prevalence: float | None = None) -> dict[str, Any]:
+    def classify_chest_xray(image: str | None = None, prevalence: float | None = None) -> dict[str, Any]:
         """Read one frontal chest radiograph of a child (1 to 5 years): is it NORMAL, PNEUMONIA or UNCERTAIN?
 
         For research and teaching; not a medical device. The answer holds decision, probability (calibrated
@@ -50,11 +50,12 @@ def add_api(serving: Serving) -> None:
             return prediction_json(served, answer, time.perf_counter() - start, prevalence)
 
     def explain_chest_xray(
-        image: str | None, prevalence: float | None = None
-    ) -> tuple[dict[str, Any], Image.Image]:
+        image: str | None = None, prevalence: float | None = None
+    ) -> tuple[dict[str, Any], Image.Image | None]:
         """As classify_chest_xray, with a picture of where the model found evidence for pneumonia in the radiograph.
 
         For research and teaching; not a medical device. The colours show what moved the model, not where disease is.
+        There is no picture of an image that is refused.
 
         Args:
             image: the radiograph as a PNG, JPEG, TIFF, WebP or DICOM file.
@@ -67,11 +68,13 @@ def add_api(serving: Serving) -> None:
             start = time.perf_counter()
             explanation = served.predictor.explain(film)
             seconds = time.perf_counter() - start
-            picture = overlay(film, explanation.evidence, served.predictor.decision.temperature)
-            return prediction_json(served, explanation.answer, seconds, prevalence), picture
+            answer = prediction_json(served, explanation.answer, seconds, prevalence)
+            if not explanation.answer.answered:
+                return answer, None
+            return answer, overlay(film, explanation.evidence, served.predictor.decision.temperature)
 
     def classify_many_chest_xrays(
-        files: list[str] | None,
+        files: list[str] | None = None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio's way to ask for it)
     ) -> tuple[dict[str, Any], str]:
         """Read many frontal chest radiographs at once: a list of files, or one .zip of them.
@@ -113,17 +116,7 @@ def add_api(serving: Serving) -> None:
     call.click(describe_chest_xray_model, None, answer, api_name="model_info")
 
 
-@contextmanager
-def answering(endpoint: str) -> Iterator[None]:
-    """Log the request, and pass our errors on as Gradio does: the code as title. What else is raised, it masks."""
-    with logged(endpoint):
-        try:
-            yield
-        except CxrError as error:
-            raise gr.Error(str(error), title=error.code, print_exception=False) from error
-
-
 def _film(path: str | None) -> GrayImage:
     if path is None:
-        raise RequestError("no_file", "There is no image. Send one file.")
+        raise RequestError("no_file", "No file was passed. Pass an image file.")
     return decode_file(Path(path), _CALLED)

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr.errors import RequestError
+from cxr.imaging.decode import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, MIN_SIDE
 from cxr.model.answer import SCHEMA_VERSION, Answer, answer_json, row_json
 from cxr.model.bundle import Bundle
 from cxr.model.decision import shift_prevalence
 from cxr.model.figures import Metrics
 from cxr.serving.slot import Served
 from cxr.types import CLASSES, PNEUMONIA, WarningCode
+from ui.api.batch import MAX_BATCH_BYTES, MAX_FILMS
+from ui.api.limits import KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.api.served_model import metrics, model_name, origin
 from ui.words import say
 
@@ -102,7 +105,19 @@ def model_json(served: Served) -> dict[str, Any]:
             "reference_prevalence": decision.reference_prevalence,
         },
         "trained_on": _training_json(bundle),
+        "limits": [say(f"limits.{row}", "en") for row in (1, 2, 3)],
         "metrics": _metrics_json(metrics(served)),
+        "request_limits": {
+            "image_bytes": MAX_BYTES,
+            "image_pixels": MAX_PIXELS,
+            "shortest_side": MIN_SIDE,
+            "aspect": MAX_ASPECT,
+            "upload_bytes": MAX_UPLOAD_BYTES,
+            "batch_films": MAX_FILMS,
+            "batch_bytes": MAX_BATCH_BYTES,
+            "waiting_calls": WAITING_ROOM,
+            "kept_seconds": KEEP_SECONDS,
+        },
     }
 
 

@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from gradio import processing_utils
 
 VARIABLE = "GRADIO_TEMP_DIR"
 """Environment variable that names the folder in which servers make theirs; the system's temporary folder, if unset."""
@@ -18,6 +21,7 @@ _PREFIX, _LOCK = "cxr-uploads-", ".in-use"
 def own_uploads() -> Iterator[Path]:
     """Give Gradio a new, private folder for uploads and answers' files, and delete it when the block ends.
 
+    A file's address is its hash, keyed with a secret of this run, so that nobody who has the film can guess it.
     Gradio deletes uploads as its server shuts down, but not while a page is still connected. Folders that a killed
     server left behind are deleted first. Must surround whatever builds the app.
 
@@ -32,12 +36,12 @@ def own_uploads() -> Iterator[Path]:
     with (folder / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         os.environ[VARIABLE] = str(folder)
+        processing_utils.hash_seed = secrets.token_bytes(32)
         try:
             yield folder
         finally:
-            shutil.rmtree(
-                folder, ignore_errors=True
-            )  # a request that is still being answered may write meanwhile
+            # Errors ignored: a request that is still being answered may write meanwhile.
+            shutil.rmtree(folder, ignore_errors=True)
             if before is None:
                 del os.environ[VARIABLE]
             else:
