@@ -32,7 +32,7 @@ from ui.api.guard import server_options
 from ui.api.limits import AT_ONCE, CLEAN_EVERY_SECONDS, KEEP_SECONDS, MAX_UPLOAD_BYTES, WAITING_ROOM
 from ui.api.mcp import use_tools
 from ui.api.uploads import own_uploads
-from ui.assets import style
+from ui.assets import script, style
 from ui.page import add_page
 from ui.words import DEFAULT_LOCALE, say
 
@@ -59,6 +59,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css": style("scale") + style("style"),
+        "head": f'<script type="module">{script("film_pixels")}{script("film_viewer")}</script>',
         "max_file_size": MAX_UPLOAD_BYTES,
         "state_session_capacity": 1000,
         "run_history": False,

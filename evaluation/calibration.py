@@ -61,3 +61,12 @@ def wilson_interval(share: FloatArray, n: NDArray[np.int64]) -> tuple[FloatArray
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half_width = _Z_95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
     return np.clip(centre - half_width, 0, 1), np.clip(centre + half_width, 0, 1)
+
+
+def edge_interval(share: float, patients: int) -> tuple[float, float]:
+    """95% interval of a share of 0 or 1 over so many patients (Wilson 1927), where a bootstrap has no spread.
+
+    Films of one patient resemble each other, so that patients are counted: 60 of 60 is 94.0% to 100%.
+    """
+    low, high = wilson_interval(np.array([share]), np.array([patients]))
+    return float(low[0]), float(high[0])

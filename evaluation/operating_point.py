@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cxr.errors import DataError, UsageError
 from cxr.model.predictions import ScoredFilm
 from cxr.types import CLASSES, FloatArray, Probabilities
+from evaluation.calibration import edge_interval
 from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import group_weights
 
@@ -105,6 +106,8 @@ class Explorer:
         y_true, y_prob = labels_and_probabilities(rows)
         if not 0 < y_true.sum() < len(y_true):
             raise DataError(ONE_CLASS)
+        patients = np.array([row.patient for row in rows])
+        self._patients_of = [len(set(patients[y_true == label])) for label in (0, 1)]
         order = np.argsort(y_prob, kind="stable")
         self.n = len(rows)
         self._y_prob: Probabilities = y_prob[order]
@@ -132,8 +135,13 @@ class Explorer:
         spread = self._spread(k)
         values = (sensitivity, specificity, *predictive_values(sensitivity, specificity, prevalence))
         spreads = (*spread, *predictive_values(*spread, prevalence))
-        shares = [_share(value, resampled) for value, resampled in zip(values, spreads, strict=True)]
-        return OperatingPoint(threshold, prevalence, tp, fn, tn, fp, *shares)
+        sens, spec, ppv, npv = (
+            _share(value, resampled) for value, resampled in zip(values, spreads, strict=True)
+        )
+        normals, ills = self._patients_of
+        sens, spec = _at_the_edge(sens, ills), _at_the_edge(spec, normals)
+        ppv, npv = _from_the_edge(ppv, npv, sens, spec, prevalence)
+        return OperatingPoint(threshold, prevalence, tp, fn, tn, fp, sens, spec, ppv, npv)
 
     def roc(self) -> tuple[FloatArray, FloatArray]:
         """(1 - specificity, sensitivity) at every threshold, from (0, 0) to (1, 1)."""
@@ -205,6 +213,31 @@ def _share_below(weights: NDArray[np.uint8], ks: NDArray[np.int64]) -> FloatArra
 
 def _share(value: FloatArray, spread: FloatArray) -> Share:
     return Share(None, None) if np.isnan(value[0]) else Share(float(value[0]), _interval(spread))
+
+
+def _at_the_edge(share: Share, patients: int) -> Share:
+    """The share with Wilson's interval over patients where it is 0 or 1: every resample is the same there."""
+    if share.value not in (0.0, 1.0):
+        return share
+    return Share(share.value, edge_interval(share.value, patients))
+
+
+def _from_the_edge(
+    ppv: Share, npv: Share, sensitivity: Share, specificity: Share, prevalence: float
+) -> tuple[Share, Share]:
+    """PPV and NPV; of one that is 0 or 1, the interval that the ends of the two shares' intervals give."""
+    if sensitivity.ci95 is None or specificity.ci95 is None:
+        return ppv, npv
+    (sens_low, sens_high), (spec_low, spec_high) = sensitivity.ci95, specificity.ci95
+    lows = predictive_values(np.array([sens_low]), np.array([spec_low]), prevalence)
+    highs = predictive_values(np.array([sens_high]), np.array([spec_high]), prevalence)
+    widened = []
+    for share, low, high in zip((ppv, npv), lows, highs, strict=True):
+        if share.value in (0.0, 1.0):
+            ends = [float(end) for end in (low[0], share.value, high[0]) if not np.isnan(end)]
+            share = Share(share.value, (min(ends), max(ends)))
+        widened.append(share)
+    return widened[0], widened[1]
 
 
 def _mean(spread: FloatArray) -> Share:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cxr.data.films import Film, require_both_classes
 from cxr.data.loading import load_films
-from cxr.data.sources import open_upload
+from cxr.data.sources import FilmSource, open_upload
 from cxr.errors import DataError
+from cxr.imaging.decode import GrayImage, decode
 from cxr.model.figures import Evaluation
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
@@ -21,7 +22,8 @@ class OwnData:
     """What a model does on labelled films.
 
     rows: its answers; metrics: as in metrics.json; explorer: any threshold, and the one that a wished sensitivity
-    asks for; skipped: a line for each file that could not be read; notes: what else there is to know of the data.
+    asks for; skipped: a line for each file that could not be read; notes: what else there is to know of the data;
+    source: the films, to read one of them again.
     """
 
     rows: list[ScoredFilm]
@@ -29,6 +31,13 @@ class OwnData:
     explorer: Explorer
     skipped: list[str]
     notes: tuple[str, ...] = ()
+    source: FilmSource | None = None
+
+    def film(self, row: ScoredFilm) -> GrayImage:
+        """The film of one of `rows`, read again. Raises DataError or ImageError."""
+        assert self.source is not None
+        found = next(film for film in self.source.films if film.path == row.file)
+        return decode(self.source.read(found), found.name)
 
 
 def check_own_data(
@@ -56,9 +65,9 @@ def check_own_data(
     decision = predictor.decision
     bands = (decision.uncertain_band, decision.unfamiliar_band)
     metrics = evaluate(rows, decision.threshold, resamples, seed, *bands)
-    return OwnData(
-        rows, metrics, Explorer(rows, resamples, seed), [str(one) for one in skipped], source.identity.notes
-    )
+    lines = [str(one) for one in skipped]
+    explorer = Explorer(rows, resamples, seed)
+    return OwnData(rows, metrics, explorer, lines, source.identity.notes, source)
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:

@@ -5,13 +5,15 @@ from typing import Any
 import gradio as gr
 
 from cxr.serving.slot import Served, Serving
+from ui.api.limits import NETWORK
 from ui.assets import script
 from ui.html import about
 from ui.tabs.about import add_about_tab
-from ui.tabs.film import add_film_tab
+from ui.tabs.album import Album
+from ui.tabs.film import FilmTab, add_film_tab
 from ui.tabs.many import add_many_tab
 from ui.tabs.own_data import add_own_data_tab
-from ui.tabs.part import HIDDEN, Part
+from ui.tabs.part import HIDDEN
 from ui.words import (
     DEFAULT_LOCALE,
     LANGUAGE_NAMES,
@@ -23,12 +25,7 @@ from ui.words import (
     say,
 )
 
-_TABS = {
-    "film": add_film_tab,
-    "many": add_many_tab,
-    "own": add_own_data_tab,
-    "about": add_about_tab,
-}
+_TABS = ("film", "many", "own", "about")
 # The language that the visitor chose is kept in their browser, and nowhere else.
 _REMEMBER_LANGUAGE = "(locale) => { localStorage.setItem('language', locale.slice(0, 2)); }"
 _RECALL_LANGUAGE = "(_, ...kept) => [localStorage.getItem('language') ?? '', ...kept]"
@@ -47,13 +44,21 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
             scale=0,
         )
     remembered = gr.Textbox(visible=False)
-    parts: list[Part] = []
+    threshold = gr.State(None)  # the visitor's own, for this session
     tabs: list[gr.Tab] = []
-    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
-        for name, add_tab in _TABS.items():
-            with gr.Tab(say(f"tab.{name}", DEFAULT_LOCALE), id=name) as tab:
-                parts.append(add_tab(serving, language))
-            tabs.append(tab)
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as book:
+        with _tab("film", tabs):
+            film = add_film_tab(serving, language, threshold)
+        with _tab("many", tabs):
+            many = add_many_tab(serving, language, threshold)
+        with _tab("own", tabs):
+            own = add_own_data_tab(serving, language, threshold)
+        with _tab("about", tabs):
+            story = add_about_tab(serving, language)
+    parts = [film.part, many.part, own.part, story]
+    for shelf in (many, own):
+        _open_from(shelf.table, shelf.album, film, book)
+    film.back.click(lambda album: gr.Tabs(selected=album.tab), film.bench.album, book, **HIDDEN)
     built_for = serving.now
     foot = gr.HTML(about.foot(DEFAULT_LOCALE), elem_id="foot")
 
@@ -82,7 +87,8 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
     language.change(None, language, None, js=set_language, **HIDDEN)
     language.input(None, language, None, js=_REMEMBER_LANGUAGE, **HIDDEN)
     language.input(speak, [language, *kept], spoken, show_progress="hidden", **HIDDEN)
-    app.load(None, None, None, js=script("take_any_file"), **HIDDEN)
+    for taking in ("take_any_file", "take_films"):
+        app.load(None, None, None, js=script(taking), **HIDDEN)
     app.load(
         greet,
         [remembered, *kept],
@@ -91,6 +97,24 @@ def add_page(app: gr.Blocks, serving: Serving) -> None:
         show_progress="hidden",
         **HIDDEN,
     ).then(None, language, None, js=set_language, **HIDDEN)
+
+
+def _tab(name: str, tabs: list[gr.Tab]) -> gr.Tab:
+    tabs.append(gr.Tab(say(f"tab.{name}", DEFAULT_LOCALE), id=name))
+    return tabs[-1]
+
+
+def _open_from(table: gr.HTML, album: gr.State, film: FilmTab, book: gr.Tabs) -> None:
+    """Let a film of another tab open in the viewer, among those that are visible there, in their order."""
+
+    def opened(films: Album, chosen: str, stated: str, own: float | None, event: gr.EventData) -> list[Any]:
+        try:
+            found = films.opened(event.index, event.order)
+        except IndexError:  # another batch is being read meanwhile
+            return [gr.skip()] * (1 + len(film.outputs))
+        return [gr.Tabs(selected="film"), *film.reader.open_album(found, chosen, stated, own)]
+
+    film.follow(table.select(opened, [album, *film.inputs], [book, *film.outputs], **NETWORK, **HIDDEN))
 
 
 def _first_locale(asked: str | None, earlier: str, accepted: str) -> Locale:

@@ -32,7 +32,7 @@ class Batch:
     """
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
-        files = [Path(path) for path in paths]
+        self._paths = files = [Path(path) for path in paths]
         self._archive: Archive | None = None
         self._films: list[FilmFile]
         if len(files) == 1 and is_archive(files[0]):
@@ -45,6 +45,18 @@ class Batch:
         except RequestError:
             self.close()
             raise
+
+    def readers(self) -> list[tuple[str, Callable[[], GrayImage]]]:
+        """Name of each film, and how it is read again once this batch is closed: raises as `decode_file`.
+
+        FileNotFoundError, where the upload has been deleted meanwhile.
+        """
+        if self._archive is None:
+            return [(path.name, partial(_read_file_again, path)) for path in self._paths]
+        return [
+            (_name(member), partial(_read_member_again, self._paths[0], member.filename))
+            for member in self._archive.members
+        ]
 
     def _take_archive(self, path: Path) -> list[int]:
         try:
@@ -85,7 +97,23 @@ def _name(member: ZipInfo) -> str:
     return PurePosixPath(member.filename).name
 
 
-def _read_member(archive: Archive, member: ZipInfo) -> GrayImage:
+def _read_file_again(path: Path) -> GrayImage:
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    return decode_file(path, _CALLED)
+
+
+def _read_member_again(path: Path, member: str) -> GrayImage:
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    archive = Archive(path)
+    try:
+        return _read_member(archive, member)
+    finally:
+        archive.close()
+
+
+def _read_member(archive: Archive, member: ZipInfo | str) -> GrayImage:
     try:
         content = archive.read(member)
     except DataError as error:

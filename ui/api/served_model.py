@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from cxr.model.bundle import Bundle
 from cxr.model.figures import Metrics
 from cxr.serving.slot import Served
+from evaluation.calibration import wilson_interval
 
 _KERMANY = ("chest_xray", "chest-xray-pneumonia")
 
@@ -47,6 +50,51 @@ def metrics(served: Served) -> Metrics | None:
     """The bundle's figures, or None where it has none."""
     bundle = served.predictor.bundle
     return bundle.metrics if bundle else None
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """How often the map's peak lay on an opacity whose place is known.
+
+    hit_rate: Share of the n images. baseline: The same for the mean map of all images or, where the bundle does not
+    tell that, for a place drawn at random.
+    """
+
+    n: int
+    hit_rate: float
+    baseline: float
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """What the bundle's audit found of its maps: for planted opacities and, where there are boxes, for boxed ones."""
+
+    planted: Pointed
+    boxed: Pointed | None = None
+
+    @property
+    def convinces(self) -> bool:
+        """Whether the map is shown unasked: its peak beats the baseline by far.
+
+        By far: the hit rate is at least twice the baseline, and its 95% interval (Wilson) lies above the baseline.
+        """
+        found = self.planted
+        low = float(wilson_interval(np.array([found.hit_rate]), np.array([found.n]))[0][0])
+        return low > found.baseline and found.hit_rate >= 2 * found.baseline
+
+
+def pointing(served: Served) -> Pointing | None:
+    """How well the model's maps point, by its metrics.json; None where that does not tell."""
+    maps = (metrics(served).get("audit") or {}).get("maps") or {}
+    planted = _pointed(maps.get("planted_in_normal_films"))
+    return Pointing(planted, _pointed(maps.get("boxes"))) if planted else None
+
+
+def _pointed(found: dict[str, Any] | None) -> Pointed | None:
+    if not found or not found.get("n") or found.get("hit_rate") is None:
+        return None
+    baseline = found.get("hit_rate_of_mean_map")
+    return Pointed(found["n"], found["hit_rate"], found["chance"] if baseline is None else baseline)
 
 
 def origin(bundle: Bundle | None) -> Origin:

@@ -6,6 +6,7 @@ the table can be said again in another language.
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,18 @@ from ui.words import Locale, number
 SIDE = 56
 """Of a thumbnail, in pixels."""
 _COLUMNS = 20
+_KINDS = ("PNEUMONIA", "UNCERTAIN", "NORMAL", "REFUSED", "FAILED")
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What the page remembers of a batch that was read: names and answers, no pixel."""
+    """What the page remembers of a batch that was read: names and answers, no pixel.
+
+    own_threshold: the visitor's own, by which it was decided; None for the model's.
+    """
 
     rows: tuple[Answer, ...]
+    own_threshold: float | None = None
 
 
 def progress(done: int, total: int, locale: Locale) -> Markup:
@@ -45,13 +51,20 @@ def summary(readings: Readings, locale: Locale) -> Markup:
         "many_summary",
         locale,
         counts={key: number(count, locale) for key, count in counts.items()},
+        own=readings.own_threshold,
         link=f"data:text/csv;charset=utf-8;base64,{base64.b64encode(answers_csv(rows)).decode()}",
     )
 
 
 def table(readings: Readings, locale: Locale) -> Markup:
-    """A row for each file; the headings are buttons that sort."""
-    return render("many_table", locale, rows=readings.rows)
+    """A row for each file, whose name opens it; how many there are of each kind; headings that sort."""
+    kinds = Counter(_kind_of(row) for row in readings.rows)
+    counts = [(kind, kinds[kind]) for kind in _KINDS if kinds[kind]]
+    return render("many_table", locale, rows=readings.rows, counts=counts, kind_of=_kind_of)
+
+
+def _kind_of(row: Answer) -> str:
+    return "FAILED" if row.error else row.decision or "REFUSED"
 
 
 def thumbnail(film: GrayImage) -> Image.Image:

@@ -1,11 +1,16 @@
 """A check on the visitor's own data as HTML: figures, curves, a suggested threshold, and how firm that is."""
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from PIL import Image
 
+from cxr.imaging.decode import GrayImage
+from cxr.model.answer_csv import answers_csv
 from cxr.model.figures import Evaluation
 from cxr.model.predictions import ScoredFilm
 from evaluation.operating_point import Explorer, Share, Suggestion
@@ -23,6 +28,18 @@ GOOD_AUC = 0.95
 """Where even the upper end of the AUC's interval is below, it may gain as well."""
 FILMS_TO_ADAPT = 50
 """Of each class, for a new last layer (trainer.adapt_fit.ENOUGH_FOR_HEAD)."""
+SCARCE = 100
+"""Films of a class, below which the page warns that the figures say little."""
+_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A film that the model got wrong, small: a data URL, its label, and its probability in [0, 1]."""
+
+    url: str
+    truth: str
+    probability: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +51,34 @@ class Checked:
     metrics: Evaluation
     skipped: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_errors(self) -> int:
+        """Films on the wrong side of the threshold."""
+        return int(self.metrics["confusion"]["fn"] + self.metrics["confusion"]["fp"])
+
+
+def errors(pictures: Sequence[Picture], count: int, locale: Locale) -> Markup:
+    """The films that the model got wrong, worst first; each opens in the viewer. count: of all of them."""
+    return render("own_errors", locale, pictures=pictures, count=count)
+
+
+def picture_of(film: GrayImage, row: ScoredFilm) -> Picture:
+    """A film that the model got wrong, small."""
+    small = Image.fromarray(film.to_8bit())
+    small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+    stream = io.BytesIO()
+    small.save(stream, format="JPEG", quality=80)
+    url = f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return Picture(url, row.answer.truth, row.probability)
+
+
+def csv_link(rows: Sequence[ScoredFilm]) -> Markup:
+    """The answers as a CSV file for the browser to keep: the server forgets the files' names."""
+    table = answers_csv([row.answer for row in rows])
+    return render(
+        "own_csv", "en", link=f"data:text/csv;charset=utf-8;base64,{base64.b64encode(table).decode()}"
+    )
 
 
 def remember(found: "OwnData") -> Checked:
@@ -65,6 +110,7 @@ def result(checked: Checked, locale: Locale, target: float, prevalence: float) -
         expected=_expected(suggestion, locale),
         few=_few(suggestion),
         adapting=_adapting(checked),
+        scarce=SCARCE if min(checked.metrics["n_normal"], checked.metrics["n_pneumonia"]) < SCARCE else None,
         tiles=about.tiles(explorer.at(suggestion.threshold, prevalence), locale),
         table=about.figures_table(checked.metrics, locale),
     )

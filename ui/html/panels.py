@@ -1,5 +1,6 @@
 """The reading as HTML: film with heat map, decision, probability scale, warnings, facts of the model."""
 
+import json
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,6 +13,11 @@ from ui.words import Locale, attribution, number, say
 
 REFUSALS = ("not_frontal_chest", "inverted", "rotated", "blank")
 """Warning codes for which the input gate refuses an image."""
+VIEWER = (
+    *("in", "out", "reset", "invert", "map", "full", "window", "level", "opacity"),
+    *("overlay", "side", "contour", "layout", "toolbar", "stage", "film"),
+)
+"""The viewer's words, by their keys."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class ReadingView:
         probability_kind: The key of the words that say what kind of probability it is.
         warnings: Codes of what to mind, reasons of a refusal left out.
         facts: Rows of (key of words, value); without a value a row is left out.
+        own_threshold: Whether the threshold is the visitor's own.
     """
 
     decision: Decision | None
@@ -44,6 +51,7 @@ class ReadingView:
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
+    own_threshold: bool = False
 
 
 def view_of(reading: Reading, locale: Locale, stated: float | None) -> ReadingView:
@@ -60,20 +68,45 @@ def view_of(reading: Reading, locale: Locale, stated: float | None) -> ReadingVi
         warnings=tuple(code for code in answer.warnings if code not in REFUSALS),
         refusals=tuple(code for code in answer.warnings if code in REFUSALS),
         facts=_facts(reading, locale),
+        own_threshold=reading.own_threshold,
     )
 
 
-def viewer(layers: Layers, heat: bool = True) -> Markup:
-    """The film, under its heat map unless it was refused; the caption names it for those who cannot see it."""
-    return render("film", "en", layers=layers, heat=heat)
+def viewer(layers: Layers, key: str, heat: bool = True, shown: bool = True) -> Markup:
+    """The film, under its heat map unless it was refused; the caption names it for those who cannot see it.
+
+    Args:
+        layers: The film and its map.
+        key: A name of its own, which the address of the whole film holds.
+        heat: Whether there is a map.
+        shown: Whether the map is shown until the visitor chooses.
+    """
+    return render("film", "en", layers=layers, key=key, heat=heat, shown=shown)
+
+
+def viewer_words(locale: Locale) -> Markup:
+    """What the viewer's controls are called, for ui/assets/film_viewer.js."""
+    words = {name: say(f"viewer.{name}", locale) for name in VIEWER}
+    return render("viewer_words", locale, words=json.dumps(words, ensure_ascii=False))
+
+
+def place(index: int, count: int, name: str, locale: Locale) -> Markup:
+    """Which film of several is open."""
+    return render("place", locale, index=index + 1, count=count, name=name)
 
 
 def caption(reading: Reading, locale: Locale) -> Markup:
     """What the heat map means on this film, with its colour scale."""
     if not reading.answer.answered:
-        return render("caption", locale, kind="refused", has_ramp=False)
+        return render("caption", locale, kind="refused", has_ramp=False, pointing=None)
     coloured = "evidence" if reading.answer.decision == PNEUMONIA else "outweighed"
-    return render("caption", locale, kind=coloured if reading.heat else "none", has_ramp=reading.heat)
+    return render(
+        "caption",
+        locale,
+        kind=coloured if reading.heat else "none",
+        has_ramp=reading.heat,
+        pointing=reading.model.pointing,
+    )
 
 
 def result(reading: Reading | None, locale: Locale, stated: float | None = None, problem: str = "") -> Markup:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from cxr.model.answer import Answer
 from cxr.model.decision import DecisionSpec, shift_prevalence
 from cxr.serving.slot import Served, State
-from ui.api.served_model import Example, model_name
+from ui.api.served_model import Pointing, model_name, pointing
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Which model gave a reading. state: how it came to serve; calibrated: False for a bare weights file."""
+    """Which model gave a reading.
+
+    state: how it came to serve; calibrated: False for a bare weights file; pointing: how well its maps point.
+    """
 
     name: str
     version: str
@@ -18,14 +21,15 @@ class ModelFacts:
     sha256: str
     state: State
     calibrated: bool
+    pointing: Pointing | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
     """One film's answer, sayable again in another language even when another model serves by then.
 
-    seconds: from decoded image to decision. heat: whether its heat map shows anything. truth, source: label and
-    attribution, of an example only.
+    seconds: from decoded image to decision. heat: whether its heat map shows anything. truth: the label, where it is
+    known. source: the attribution of an example. own_threshold: whether `decision` has the visitor's own threshold.
     """
 
     answer: Answer
@@ -35,6 +39,7 @@ class Reading:
     seconds: float = 0.0
     truth: str | None = None
     source: str = ""
+    own_threshold: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,13 @@ def facts_of(served: Served) -> ModelFacts:
         identity.sha256,
         served.state,
         predictor.bundle is not None,
+        pointing(served),
     )
 
 
-def reading_of(
-    served: Served, answer: Answer, seconds: float, heat: bool, example: Example | None
-) -> Reading:
+def reading_of(served: Served, answer: Answer, seconds: float, heat: bool) -> Reading:
     """The reading of one film by the model that serves."""
-    reading = Reading(answer, served.predictor.decision, facts_of(served), heat, seconds)
-    return replace(reading, truth=example.truth, source=example.attribution) if example else reading
+    return Reading(answer, served.predictor.decision, facts_of(served), heat, seconds)
 
 
 def scale_of(reading: Reading, stated: float | None) -> Scale | None:

@@ -14,23 +14,21 @@ from ui.html.reading import Reading
 from ui.html.render import render
 from ui.words import Locale
 
-FILM_PLACE, HEAT_PLACE, RATIO_PLACE = "place-of-the-film", "place-of-the-heat-map", "place-of-the-ratio"
-"""What the browser replaces by the pictures, and by their width over their height."""
+FILM_PLACE, HEAT_PLACE = "place-of-the-film", "place-of-the-heat-map"
+RATIO_PLACE, OPACITY_PLACE = "place-of-the-ratio", "place-of-the-opacity"
+"""What the browser replaces by the pictures, by their width over their height, and by the opacity of the map."""
 LIMITS = (1, 2, 3)
 """The limits of the model that every report and the page name, by their keys."""
 _STYLES = Markup("").join(Markup(style(name)) for name in ("scale", "report"))  # our own files
 
 
-def report(
-    reading: Reading, locale: Locale, stated: float | None, opacity: float, moment: datetime | None = None
-) -> Markup:
+def report(reading: Reading, locale: Locale, stated: float | None, moment: datetime | None = None) -> Markup:
     """The report of an accepted film.
 
     Args:
         reading: Its answer.
         locale: The visitor's.
         stated: The visitor's prevalence in (0, 1), if any.
-        opacity: Of the heat map, 0 to 1.
         moment: When it was read; now, unless given.
     """
     return render(
@@ -40,7 +38,7 @@ def report(
         caption=panels.caption(reading, locale),
         is_example=bool(reading.source),
         moment=(moment or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-        opacity=opacity,
+        opacity_place=OPACITY_PLACE,
         styles=_STYLES,
         limits=LIMITS,
         film_place=FILM_PLACE,

@@ -1,234 +1,185 @@
-"""The tab that reads one film: intake, light box, reading, prevalence, report, and the gallery of examples."""
+"""The tab that reads one film: what happens when it is given one, or opens one that another tab has."""
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
-from cxr.errors import ImageError, RequestError
+from cxr.errors import ImageError
 from cxr.imaging.decode import decode_file
-from cxr.imaging.heat_map import OPACITY
 from cxr.log import logged
-from cxr.serving.slot import Served, Serving
-from ui.api.film_box import FilmBox
-from ui.api.layers import has_heat, layers
+from cxr.serving.slot import Serving
+from ui.api.layers import whole_film
 from ui.api.limits import NETWORK
 from ui.api.served_model import Example, examples
 from ui.assets import script
 from ui.html import panels
-from ui.html.reading import Reading, reading_of
-from ui.html.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
+from ui.html.reading import Reading
+from ui.html.report import FILM_PLACE, HEAT_PLACE, OPACITY_PLACE, RATIO_PLACE, report
+from ui.tabs.album import Album, Item
+from ui.tabs.bench import Bench
 from ui.tabs.part import HIDDEN, Part
-from ui.tabs.problems import problem
-from ui.words import DEFAULT_LOCALE, Locale, as_locale, attribution, is_phantom, say
+from ui.tabs.read import read_item, share_of, shown_result
+from ui.words import Locale, as_locale
 
-_SAVE_REPORT = script("save_report", film=FILM_PLACE, heat=HEAT_PLACE, ratio=RATIO_PLACE)
-# The browser blends film and map, so that changing the opacity asks the server for nothing.
-_SET_OPACITY = "(share) => { document.documentElement.style.setProperty('--heat', share / 100); }"
+_SAVE_REPORT = script(
+    "save_report", film=FILM_PLACE, heat=HEAT_PLACE, ratio=RATIO_PLACE, opacity=OPACITY_PLACE
+)
+_SHOW_READING = script("show_reading")
+_SHOW_WHOLE = "(file) => { if (file) document.querySelector('#viewer film-viewer')?.load(file); }"
+_QUIET: dict[str, Any] = {"show_progress": "hidden", **HIDDEN}
 
 
-def add_film_tab(serving: Serving, language: gr.Radio) -> Part:
-    """Lay the tab out, inside a gr.Tab, and wire it."""
-    shelf = examples(serving.now)
-    first = DEFAULT_LOCALE
-    reading = gr.State(None)
-    with gr.Row(elem_id="bench"):
-        with gr.Column(scale=6, min_width=300):
-            with gr.Column(elem_id="intake") as intake:
-                film = FilmBox(
-                    type="filepath",
-                    image_mode=None,
-                    sources=["upload", "clipboard"],
-                    height=400,
-                    buttons=[],
-                    elem_id="film",
-                    **_words_of_film(first),
-                )
-                read = gr.Button(say("read", first), variant="primary", elem_id="read")
-            with gr.Column(elem_id="light-box", visible=False) as light_box:
-                viewer = gr.HTML(elem_id="viewer")
-                caption = gr.HTML(elem_id="caption")
-                opacity = gr.Slider(
-                    0, 100, OPACITY * 100, step=5, label=say("opacity", first), elem_id="opacity", buttons=[]
-                )
-                another = gr.Button(say("another", first), elem_id="another")
-        with gr.Column(scale=5, min_width=300):
-            result = gr.HTML(panels.result(None, first), elem_id="result")
-            with gr.Column(visible=False, elem_id="beyond") as beyond:
-                # Text, for a decimal comma is as good as a point, and an empty box means "not adjusted".
-                prevalence = gr.Textbox(
-                    "", label=say("my_prevalence", first), max_lines=1, elem_id="prevalence", buttons=[]
-                )
-                save = gr.Button(say("report", first), elem_id="save-report")
-    gallery = _gallery(shelf)
-    sheet = gr.Textbox(visible=False)
+@dataclass(frozen=True)
+class FilmTab:
+    """The tab, for the page and for tabs that open films in it.
 
-    def read_film(path: str | None, chosen: str, stated: str) -> list[Any]:
-        return answer(serving.now, path, as_locale(chosen), stated)
+    album: the films to go through. outputs: what `open_album` of that album, of `inputs` and of a step (0: the film
+    that is open in it) gives updates for. back: the button that leads to where they came from.
+    """
 
-    def read_example(chosen: str, stated: str, event: gr.SelectData) -> list[Any]:
-        seen = answer(
-            serving.now, str(shelf[event.index].file), as_locale(chosen), stated, shelf[event.index]
-        )
+    part: Part
+    bench: Bench
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    reader: "_Reader"
+
+    @property
+    def back(self) -> gr.Button:
+        """The button that leads to the tab that the album came from."""
+        return self.bench.back
+
+    def follow(self, event: Any) -> None:
+        """What comes after a reading: it is in sight and has the focus; then the film comes in full."""
+        event.success(None, None, None, js=_SHOW_READING, **_QUIET)
+        sent = event.success(self.reader.whole, self.bench.item, self.bench.whole, **_QUIET)
+        sent.success(None, self.bench.whole, None, js=_SHOW_WHOLE, **_QUIET)
+
+
+class _Reader:
+    """What the tab's events call."""
+
+    def __init__(self, serving: Serving, bench: Bench, shelf: Sequence[Example]) -> None:
+        self._serving, self._bench, self._shelf = serving, bench, shelf
+
+    def upload(self, path: str | None, chosen: str, stated: str, own: float | None) -> list[Any]:
+        item = Item("", partial(decode_file, Path(path))) if path else None
+        return self._fill("page: film", item, as_locale(chosen), stated, own)
+
+    def example(self, chosen: str, stated: str, own: float | None, event: gr.SelectData) -> list[Any]:
+        example = self._shelf[event.index]
+        item = Item("", partial(decode_file, example.file), example.truth, example.attribution)
+        seen = self._fill("page: example", item, as_locale(chosen), stated, own)
         return [*seen, gr.Gallery(selected_index=None)]
 
-    def answer(
-        served: Served, path: str | None, locale: Locale, stated: str, example: Example | None = None
+    def open_album(
+        self, album: Album, chosen: str, stated: str, own: float | None, step: int = 0
     ) -> list[Any]:
-        with logged("page: example" if example else "page: film"):
-            now, picture = _read(served, path, locale, example)
-        accepted = now.answer.answered
+        """Updates of the tab for the album's open film, or for the one that is `step` further on."""
+        if step and album.turned(step) == album:  # at its end
+            return [gr.skip()] * len(self._bench.filled)
+        album = album.turned(step)
+        return self._fill("page: opened film", album.item, as_locale(chosen), stated, own, album)
+
+    def _fill(
+        self,
+        endpoint: str,
+        item: Item | None,
+        locale: Locale,
+        stated: str,
+        own: float | None,
+        album: Album | None = None,
+    ) -> list[Any]:
+        with logged(endpoint):
+            now, picture, key = read_item(self._serving.now, item, locale, own)
         return [
             now,
+            (item, key),
+            album,
+            gr.Row(visible=album is not None),
+            panels.place(album.place, len(album.items), album.item.name, locale) if album else "",
             gr.Column(visible=False),
             gr.Column(visible=True),
             picture,
             panels.caption(now, locale),
-            _result(now, locale, stated),
-            gr.Slider(visible=accepted),
-            gr.Column(visible=accepted),
+            shown_result(now, locale, stated),
+            gr.Button(visible=True),
+            gr.Column(visible=now.answer.answered),
             gr.Textbox(visible=now.decision.reference_prevalence is not None),
         ]
 
-    def clear(chosen: str) -> list[Any]:
-        nothing = panels.result(None, as_locale(chosen))
+    def clear(self, chosen: str) -> list[Any]:
+        """The tab as it was before the first film; the box that takes films comes last."""
         return [
-            None,
+            *(None, None, None),
+            gr.Row(visible=False),
+            "",
             gr.Column(visible=True),
             gr.Column(visible=False),
-            "",
-            "",
-            nothing,
+            *("", "", panels.result(None, as_locale(chosen))),
+            gr.Button(visible=False),
             gr.Column(visible=False),
-            None,
+            *(gr.skip(), None),
         ]
 
-    def make_report(now: Reading | None, chosen: str, stated: str, share: float) -> str:
-        if now is None or not now.answer.answered:
-            return ""
-        return report(now, as_locale(chosen), _share(stated), share / 100)
+    def whole(self, shown: tuple[Item, str] | None) -> str | None:
+        """The file of the film that is shown, in full depth and resolution, in Gradio's own folder."""
+        if shown is None:
+            return None
+        item, key = shown
+        try:
+            film = item.read()
+        except (ImageError, FileNotFoundError):  # deleted since it was read; its first picture stays
+            return None
+        # Into Gradio's own folder, where it is deleted with the uploads.
+        return str(save_bytes_to_cache(whole_film(film), f"{key}.film", self._bench.whole.GRADIO_CACHE))
 
-    bench = [reading, intake, light_box, viewer, caption, result, opacity, beyond, prevalence]
-    for listen in (film.upload, read.click):
-        listen(
-            read_film, [film, language, prevalence], bench, show_progress_on=result, **NETWORK, **HIDDEN
-        ).failure(lambda: None, None, film, **HIDDEN)
-    if gallery:
-        gallery.select(
-            read_example,
-            [language, prevalence],
-            [*bench, gallery],
-            show_progress_on=result,
-            **NETWORK,
-            **HIDDEN,
-        )
-    another.click(
-        clear, language, [reading, intake, light_box, viewer, caption, result, beyond, film], **HIDDEN
-    )
-    opacity.input(None, opacity, None, js=_SET_OPACITY, **HIDDEN)
-    prevalence.change(
-        lambda now, chosen, stated: _result(now, as_locale(chosen), stated),
-        [reading, language, prevalence],
-        result,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        **HIDDEN,
-    )
-    save.click(
-        make_report, [reading, language, prevalence, opacity], sheet, show_progress="hidden", **HIDDEN
-    ).then(None, sheet, None, js=_SAVE_REPORT, **HIDDEN)
 
-    def again(served: Served, locale: Locale, now: Reading | None, stated: str) -> list[Any]:
-        return [
-            FilmBox(**_words_of_film(locale)),
-            say("read", locale),
-            gr.Slider(label=say("opacity", locale)),
-            say("another", locale),
-            panels.caption(now, locale) if now else "",
-            _result(now, locale, stated),
-            gr.Textbox(label=say("my_prevalence", locale)),
-            say("report", locale),
-            *([gr.Gallery(**_words_of_gallery(shelf, locale))] if shelf else []),
-        ]
-
-    spoken = [
-        film,
-        read,
-        opacity,
-        another,
-        caption,
-        result,
-        prevalence,
-        save,
-        *([gallery] if gallery else []),
+def add_film_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> FilmTab:
+    """Lay the tab out, inside a gr.Tab, and wire it. threshold: the visitor's own for this session, or None."""
+    shelf = examples(serving.now)
+    bench = Bench(shelf)
+    reader = _Reader(serving, bench, shelf)
+    asked = [language, bench.prevalence, threshold]
+    tab = FilmTab(bench.part(), bench, asked, bench.filled, reader)
+    reading: dict[str, Any] = {"show_progress_on": bench.result, **NETWORK, **HIDDEN}
+    reads = [
+        listen(reader.upload, [bench.film, *asked], bench.filled, **reading)
+        for listen in (bench.film.upload, bench.read.click)
     ]
-    return Part(spoken, [reading, prevalence], again)
-
-
-def _share(stated: str) -> float | None:
-    """A percentage as a share; None for what is no number above 0 and below 100."""
-    try:
-        share = float(stated.strip().rstrip("%").replace(",", ".")) / 100
-    except ValueError:
-        return None
-    return share if 0 < share < 1 else None
-
-
-def _result(now: Reading | None, locale: Locale, stated: str) -> str:
-    share = _share(stated)
-    wrong = now and now.answer.answered and stated.strip() and share is None
-    words = say("error.prevalence", locale, received=stated.strip()[:20]) if wrong else ""
-    return panels.result(now, locale, share, words)
-
-
-def _words_of_film(locale: Locale) -> dict[str, Any]:
-    return {"label": say("film", locale), "placeholder": say("drop", locale)}
-
-
-def _gallery(shelf: Sequence[Example]) -> gr.Gallery | None:
-    if not shelf:
-        return None
-    return gr.Gallery(
-        **_words_of_gallery(shelf, DEFAULT_LOCALE),
-        columns=4,
-        height="auto",
-        object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
-        elem_id="gallery",
+    for event in reads:
+        event.failure(lambda: None, None, bench.film, **HIDDEN)
+    if bench.gallery:
+        picked = bench.gallery.select(reader.example, asked, [*bench.filled, bench.gallery], **reading)
+        # What was asked for last is shown: a slower answer, or error, to what was asked before comes no more.
+        bench.gallery.select(None, None, None, cancels=list(reads), **HIDDEN)
+        bench.film.upload(None, None, None, cancels=[picked], **HIDDEN)
+        reads.append(picked)
+    reads += [
+        button.click(partial(reader.open_album, step=step), [bench.album, *asked], bench.filled, **reading)
+        for button, step in ((bench.previous, -1), (bench.following, 1))
+    ]
+    for event in reads:
+        tab.follow(event)
+    bench.another.click(reader.clear, language, [*bench.filled, bench.film], **HIDDEN)
+    bench.prevalence.change(
+        lambda now, chosen, stated: shown_result(now, as_locale(chosen), stated),
+        [bench.reading, language, bench.prevalence],
+        bench.result,
+        trigger_mode="always_last",
+        **_QUIET,
     )
+    bench.save.click(_report, [bench.reading, language, bench.prevalence], bench.sheet, **_QUIET).then(
+        None, bench.sheet, None, js=_SAVE_REPORT, **HIDDEN
+    )
+    return tab
 
 
-def _words_of_gallery(shelf: Sequence[Example], locale: Locale) -> dict[str, Any]:
-    phantoms = all(is_phantom(example.attribution) for example in shelf)
-    return {
-        "label": say("examples_phantoms" if phantoms else "examples", locale),
-        "value": [
-            (
-                str(example.file),
-                f"{say(f'decision.{example.truth}', locale)} · {attribution(example.attribution, locale)}",
-            )
-            for example in shelf
-        ],
-    }
-
-
-def _read(
-    served: Served, path: str | None, locale: Locale, example: Example | None = None
-) -> tuple[Reading, str]:
-    """The reading and its picture as HTML. Raises gr.Error with words for people."""
-    try:
-        if path is None:
-            raise RequestError("no_file", "There is no file. Choose a radiograph.")
-        image = decode_file(Path(path))
-    except (ImageError, RequestError) as error:
-        raise problem(error.code, locale) from error
-    start = time.perf_counter()
-    explanation, temperature = served.predictor.explain(image), served.predictor.decision.temperature
-    seconds, answer = time.perf_counter() - start, explanation.answer
-    heat = answer.answered and has_heat(explanation.evidence, temperature)
-    picture = panels.viewer(layers(image, explanation.evidence, temperature), heat=answer.answered)
-    return reading_of(served, answer, seconds, heat, example), picture
+def _report(now: Reading | None, chosen: str, stated: str) -> str:
+    if now is None or not now.answer.answered:
+        return ""
+    return report(now, as_locale(chosen), share_of(stated))
