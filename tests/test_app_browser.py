@@ -2,16 +2,17 @@
 
 import base64
 import re
-import shutil
 import zipfile
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import browser_kit
 import numpy as np
 import pytest
+from browser_kit import DECISION, PHONE, PROBABILITY, expected
 from dicom_files import dicom_bytes
-from fake_model import fake_predictor, phantom_file, served
+from fake_model import phantom_file
 from PIL import Image
 
 from cxr.imaging.decode import decode_file
@@ -22,109 +23,12 @@ from cxr.model.predictor import Predictor
 from cxr.phantom import make_phantom
 from cxr.serving.slot import Served
 from evaluation.operating_point import Explorer
-from ui.api.served_model import Example
 from ui.html.reading import reading_of
-from ui.html.report import FILM_PLACE, HEAT_PLACE, RATIO_PLACE, report
+from ui.html.report import FILM_PLACE, HEAT_PLACE, OPACITY_PLACE, RATIO_PLACE, report
 from ui.words import WORDS, percent, say
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt-get install chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-DECISION, PROBABILITY = "#result .decision", "#result .probability b"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("served")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[str]:
-    with served(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return fake_predictor(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page as a visitor opens it, with what it asked of other hosts and what it complained of."""
-
-    def __init__(self, browser: Any, address: str, **context: Any) -> None:
-        self.context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-GB", **context})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
-        self.outside: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address)
-        self.page.wait_for_selector("html[data-spoken]", state="attached")
-        self.page.wait_for_selector("#film input[type=file]", state="attached")
-
-    def _note(self, request: Any) -> None:
-        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
-            self.outside.append(request.url)
-
-    def read(self, path: Path) -> None:
-        self.page.set_input_files("#film input[type=file]", path)
-        self.page.wait_for_selector("#viewer .film")
-
-    def tab(self, number: int) -> None:
-        """Open one of the tabs."""
-        tab = self.page.locator("#tabs [role=tab]").nth(number)
-        tab.click()
-        playwright.expect(tab).to_have_attribute("aria-selected", "true")
-
-    def give(self, button: str, files: list[Path]) -> None:
-        """Choose files by an upload button."""
-        with self.page.expect_file_chooser() as chooser:
-            self.page.locator(button).click()
-        chooser.value.set_files(files)
-
-    def says(self, selector: str, words: str) -> None:
-        """Wait until `selector` says exactly `words`."""
-        exactly = re.compile(rf"^\s*{re.escape(words)}\s*$")
-        playwright.expect(self.page.locator(selector).first).to_have_text(exactly, timeout=30_000)
-
-
-@pytest.fixture
-def visit(browser: Any, server: str) -> Iterator[Any]:
-    opened: list[Visit] = []
-
-    def open_page(**context: Any) -> Visit:
-        opened.append(Visit(browser, server + context.pop("query", ""), **context))
-        return opened[-1]
-
-    yield open_page
-    for one in opened:
-        one.context.close()
-        assert one.complaints == []
-        assert one.outside == [], "the page must ask nothing of other hosts"
-
-
-def expected(predictor: Predictor, path: Path) -> tuple[str, str]:
-    prediction = predictor.predict(decode_file(path))
-    return say(f"decision.{prediction.decision}", "en"), percent(prediction.probability, "en")
+pytest_plugins = ("browser_kit",)
+pytestmark = browser_kit.needs_chromium
 
 
 def test_a_film_is_read_as_soon_as_it_is_there(visit: Any, predictor: Predictor, tmp_path: Path) -> None:
@@ -147,22 +51,7 @@ def test_a_16_bit_tiff_is_read_and_shown(visit: Any, predictor: Predictor, tmp_p
     seen = visit()
     seen.read(film)
     seen.says(PROBABILITY, expected(predictor, film)[1])
-    seen.page.wait_for_function("document.querySelector('.film img').naturalWidth === 224")
-
-
-def test_the_opacity_changes_without_asking_the_server(visit: Any, tmp_path: Path) -> None:
-    seen = visit()
-    seen.read(phantom_file(tmp_path / "film.png"))
-    asked: list[str] = []
-    seen.page.on("request", lambda request: asked.append(request.url))
-    slider = seen.page.get_by_role("slider")
-    before = float(seen.page.eval_on_selector(".film .heat", "heat => getComputedStyle(heat).opacity"))
-    slider.focus()
-    for _ in range(4):
-        slider.press("ArrowLeft")  # by keyboard, in steps of 5
-    seen.page.wait_for_function("getComputedStyle(document.querySelector('.film .heat')).opacity === '0.4'")
-    assert before == 0.6
-    assert [url for url in asked if "queue/join" in url] == []
+    seen.page.wait_for_selector("film-viewer canvas[data-source='224x224x16']")
 
 
 def test_an_example_is_read_with_a_click_and_tells_its_label(
@@ -236,8 +125,10 @@ def test_a_refused_image_shows_no_figure_and_no_heat_map(visit: Any, tmp_path: P
     seen.says(DECISION, say("decision.REFUSED", "en"))
     assert say("warning.blank", "en") in seen.page.locator("#result").inner_text()
     seen.says("#map-caption", say("map.refused", "en"))
-    for hidden in (".scale", ".probability", ".film .heat", "#opacity", "#prevalence", "#save-report"):
+    for hidden in (".scale", ".probability", "film-viewer img.heat", "#prevalence", "#save-report"):
         assert seen.page.locator(hidden).count() == 0, hidden
+    for hidden in ("[data-do=map]", "[data-set=opacity]", "select"):
+        assert not seen.page.locator(f"film-viewer {hidden}").is_visible(), hidden
 
 
 def test_a_prevalence_moves_the_figure_and_not_the_decision(
@@ -299,12 +190,21 @@ def test_a_report_with_every_warning_is_one_page_too(
         "unlike_training",
         "low_resolution",
     )
-    example = Example(tmp_path, "NORMAL", "held-out film of chest_xray")
     answer = Answer(decision="UNCERTAIN", probability=0.6, scope="unfamiliar", warnings=notes)
-    shown = reading_of(Served(predictor, "cached"), answer, 0.01, heat=True, example=example)
+    shown = replace(
+        reading_of(Served(predictor, "cached"), answer, 0.01, heat=True),
+        truth="NORMAL",
+        source="held-out film of chest_xray",
+        own_threshold=True,
+    )
     square = phantom_file(tmp_path / "film.png").as_uri()
-    sheet = report(shown, language, 0.05, 0.6)
-    for place, value in ((FILM_PLACE, square), (HEAT_PLACE, square), (RATIO_PLACE, "1")):
+    sheet = report(shown, language, 0.05)
+    for place, value in (
+        (FILM_PLACE, square),
+        (HEAT_PLACE, square),
+        (RATIO_PLACE, "1"),
+        (OPACITY_PLACE, "0.6"),
+    ):
         sheet = sheet.replace(place, value)
     (tmp_path / "report.html").write_text(sheet, encoding="utf-8")
     page = browser.new_page()
@@ -456,7 +356,9 @@ def test_in_spanish_no_english_is_left(visit: Any, tmp_path: Path) -> None:
     seen.tab(3)
     seen.page.locator("#explored svg").first.wait_for()
     listen()
-    words = "\n".join(said).replace("las carpetas NORMAL y PNEUMONIA", "")  # names of folders
+    words = "\n".join(said)
+    for name in ("las carpetas NORMAL y PNEUMONIA", "films.csv"):  # names of folders and files
+        words = words.replace(name, "")
     assert len(words) > 5000
     english = re.findall(
         r"(?i)\b(?:the|and|of|with|from|this|film|films|files?|threshold|is|drop|click|upload|use|settings|"
@@ -530,8 +432,8 @@ def test_a_phone_needs_no_horizontal_scroll(visit: Any, tmp_path: Path, locale: 
     assert seen.page.evaluate(overflow) <= 0
     seen.read(phantom_file(tmp_path / "film.png"))
     assert seen.page.evaluate(overflow) <= 0
-    decision, film = (seen.page.locator(where).bounding_box() for where in (DECISION, ".film"))
-    assert decision["y"] < film["y"], "on a phone the decision stands above the film"
+    decision, film = (seen.page.locator(where).bounding_box() for where in (DECISION, "film-viewer .stage"))
+    assert film["y"] < decision["y"], "on a phone the decision stands below the film"
     seen.tab(1)
     broken = tmp_path / "a-rather-long-name-of-a-file-that-is-no-radiograph-at-all.png"
     broken.write_text("plain words")
@@ -551,13 +453,14 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit: Any, tmp
     seen = visit()
     seen.read(phantom_file(tmp_path / "film.png"))
     reached = set()
-    for _ in range(30):
+    name_of = """() => {
+      let e = document.activeElement;
+      while (e.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
+      return e.ariaLabel || e.innerText || e.labels?.[0]?.innerText || '';
+    }"""
+    for _ in range(45):
         seen.page.keyboard.press("Tab")
-        reached.add(
-            seen.page.evaluate(
-                "(e => e.ariaLabel || e.innerText || e.labels?.[0]?.innerText || '')(document.activeElement)"
-            ).strip()
-        )
+        reached.add(seen.page.evaluate(name_of).strip())
     wanted = (
         "English",
         "Español",
@@ -565,10 +468,11 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(visit: Any, tmp
         say("another", "en"),
         say("report", "en"),
         "Thumbnail 1 of 4",
+        *(say(f"viewer.{name}", "en") for name in ("in", "out", "reset", "invert", "map", "full")),
+        *(say(f"viewer.{name}", "en") for name in ("window", "level", "opacity", "layout", "stage")),
     )
     for name in wanted:
         assert name in reached, f"{name} is not among {reached}"
-    assert any(say("opacity", "en") in name for name in reached)
 
 
 @pytest.mark.parametrize("name", ["film.dcm", "IM0001"])
@@ -592,7 +496,7 @@ def test_dicom_goes_through_the_same_box(
             new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }"""
         seen.page.evaluate(drop, [name, base64.b64encode(film.read_bytes()).decode()])
-    seen.page.wait_for_selector("#viewer .film")
+    seen.page.wait_for_selector("#viewer film-viewer")
     decision, probability = expected(predictor, film)
     seen.says(DECISION, decision)
     seen.says(PROBABILITY, probability)

@@ -81,6 +81,19 @@ def test_what_is_published_is_a_whole_bundle(hub, publish, small_bundle, tmp_pat
     assert there.model_dump(exclude={"sha256"}) == here.model_dump(exclude={"sha256"})
 
 
+def test_the_published_card_says_where_it_is_found_and_claims_no_more(hub, publish):
+    publish("--space-id", "owner/try-it", "--code-url", "https://code.example/cxr")
+    card = hub.find("models", REPO).files["README.md"].decode()
+    assert (
+        f'open_model("hub:{REPO}@v0.1.0")' in card and f"url     = {{https://huggingface.co/{REPO}}}" in card
+    )
+    assert "https://huggingface.co/spaces/owner/try-it" in card and "https://code.example/cxr" in card
+    assert "OWNER/NAME" not in card and "@software{" in card
+    front = card.split("---")[1]
+    # With "keras" the Hub would offer keras.saving.load_model("hf://..."), which this repository does not serve.
+    assert "library_name: cxr" in front and "- recall" in front and "- sensitivity" not in front
+
+
 def test_next_release_says_what_changed_and_keeps_the_rest(hub, publish, small_bundle, tmp_path):
     publish()
     first = hub.find("models", REPO)

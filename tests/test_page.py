@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,21 +19,24 @@ from markupsafe import escape
 from PIL import Image
 
 import app
-from cxr.imaging.decode import decode_file, from_array
+from cxr.imaging.decode import GrayImage, decode_file, from_array
 from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
 from cxr.model.figures import FIGURES, Figure
+from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
 from cxr.types import Decision
 from evaluation.operating_point import Explorer
 from ui import words as text
+from ui.api import layers
 from ui.api.batch import Batch
-from ui.api.served_model import Example, examples, origin
+from ui.api.served_model import Pointed, Pointing, examples, origin, pointing
 from ui.html import about, many, own_data, panels, report
 from ui.html.reading import Reading, reading_of, scale_of
 from ui.tabs.about import scored
-from ui.tabs.film import _share
+from ui.tabs.album import Album, Item
+from ui.tabs.read import share_of, with_threshold
 
 ROOT = Path(__file__).resolve().parents[1]
 DECODING = ("colour", "transparency", "rotated_by_exif", "white_is_zero")
@@ -52,7 +57,7 @@ def reading(
         if label
         else Answer(scope="refused", warnings=tuple(notes))
     )
-    return replace(reading_of(served, answer, 0.01, True, None), **changes)
+    return replace(reading_of(served, answer, 0.01, True), **changes)
 
 
 def escaped(key: str, locale: text.Locale) -> str:
@@ -127,7 +132,6 @@ def test_a_reading_stays_with_the_model_that_gave_it(served: Served) -> None:
         Answer(decision="NORMAL", probability=0.1, scope="familiar"),
         0.1,
         False,
-        None,
     )
     assert "An earlier copy" in panels.result(cached, "en")
     assert "An earlier copy" in about.head(replace(served, state="cached"), "en")
@@ -183,7 +187,7 @@ def test_a_model_without_a_reference_prevalence_is_not_adjusted(served: Served) 
     ],
 )
 def test_what_is_typed_as_prevalence(typed: str, share: float | None) -> None:
-    assert _share(typed) == (share if share is None else pytest.approx(share))
+    assert share_of(typed) == (share if share is None else pytest.approx(share))
 
 
 # The report
@@ -191,20 +195,23 @@ def test_what_is_typed_as_prevalence(typed: str, share: float | None) -> None:
 
 @pytest.mark.parametrize("language", text.LANGUAGES)
 def test_the_report_is_whole_and_names_no_file(served: Served, language: text.Locale) -> None:
-    example = Example(Path("person7_bacteria_1.png"), "PNEUMONIA", "synthetic phantom, not a radiograph")
     answer = Answer(decision="PNEUMONIA", probability=0.9, scope="familiar", warnings=("colour",))
-    shown = reading_of(served, answer, 0.01, True, example)
-    sheet = report.report(shown, language, 0.05, 0.4, datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
+    shown = replace(
+        reading_of(served, answer, 0.01, True),
+        truth="PNEUMONIA",
+        source="synthetic phantom, not a radiograph",
+    )
+    sheet = report.report(shown, language, 0.05, datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
     assert f'lang="{language}"' in sheet
     for words in ("report.title", "report.notice", "decision.PNEUMONIA", "warning.colour", "limits.3"):
         assert escaped(words, language) in sheet, words
     assert text.percent(shift_prevalence(0.9, 0.5, 0.05), language) in sheet
     assert "2031-02-03 04:05 UTC" in sheet
     assert "fake-model 0.0.1" in sheet
-    assert "--heat:0.40" in sheet
+    assert f"--heat:{report.OPACITY_PLACE}" in sheet
     assert sheet.count(report.FILM_PLACE) == 2
     assert sheet.count(report.HEAT_PLACE) == 1
-    assert "person7" not in sheet
+    assert escaped("report.example", language) in sheet
     assert "http" not in sheet, "a report asks nothing of the network"
 
 
@@ -235,9 +242,7 @@ def test_a_bare_model_has_no_gallery_no_explorer_and_no_prevalence(served: Serve
     assert text.say("measured.none", "en") in about.measured(Served(bare), "en")
     kinds = {type(block).__name__ for block in built(bare).blocks.values()}
     assert "Gallery" not in kinds
-    shown = reading_of(
-        Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), 0.01, False, None
-    )
+    shown = reading_of(Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), 0.01, False)
     assert text.say("probability_bare", "en") in panels.result(shown, "en")
 
 
@@ -330,7 +335,114 @@ def test_what_is_remembered_of_own_data_names_no_file(served: Served) -> None:
     assert {(row.file, row.patient) for row in kept.rows} == {("", "")}
 
 
+def test_films_of_which_there_are_few_or_all_right_have_wide_intervals_and_a_warning(served: Served) -> None:
+    def film(number: int, label: str, probability: float) -> ScoredFilm:
+        answer = Answer(f"{number}.png", f"p{number}", label, decision="NORMAL", probability=probability)
+        return ScoredFilm(answer, probability)
+
+    rows = [film(n, "NORMAL", 0.1 + n / 1000) for n in range(60)]
+    rows += [film(60 + n, "PNEUMONIA", 0.9 + n / 1000) for n in range(60)]
+    point = Explorer(rows).at(0.5, 0.2)
+    for share in (point.sensitivity, point.specificity):
+        assert share.value == 1
+        assert share.ci95 == pytest.approx((0.940, 1), abs=0.0005), "60 of 60, by Wilson"
+    assert point.ppv.ci95 is not None
+    assert point.ppv.ci95[0] == pytest.approx(0.940 * 0.2 / (0.940 * 0.2 + 0.060 * 0.8), abs=0.002)
+    assert point.npv.ci95 is not None
+    assert point.npv.ci95[0] < 1
+    of_ten = Explorer([replace(row, answer=replace(row.answer, patient=row.file[-5])) for row in rows])
+    assert of_ten.at(0.5, 0.2).sensitivity.ci95 == pytest.approx((0.722, 1), abs=0.001), "of 10 patients"
+    counts = {"n": 120, "n_normal": 60, "n_pneumonia": 60, "n_groups": 120}
+    figures = {key: {"value": 0.5, "ci95": None} for key in about.FIGURES}
+    metrics = {**figures, **counts, "threshold": 0.5, "bootstrap": {"resamples": 2000}}
+    checked = own_data.Checked(Explorer(rows), rows, metrics, ())
+    assert "Fewer than 100 images of a class" in own_data.result(checked, "en", 0.95, 0.2)
+    plenty = replace(checked, metrics={**metrics, "n_normal": 100, "n_pneumonia": 100})
+    assert "Fewer than 100" not in own_data.result(plenty, "en", 0.95, 0.2)
+
+
+def test_an_own_threshold_decides_and_says_so_on_the_result(served: Served) -> None:
+    shown = with_threshold(reading(served, "PNEUMONIA"), 0.95)
+    assert shown.answer.decision == "NORMAL", "0.9 is below it"
+    assert shown.decision.uncertain_band is None
+    words = text.say("threshold.own", "en", threshold="95%")
+    assert words in panels.result(shown, "en")
+    assert words not in panels.result(reading(served, "PNEUMONIA"), "en")
+    refused = with_threshold(reading(served, None, ("blank",)), 0.95)
+    assert refused.answer.decision is None
+    done = many.Readings((Answer("a.png", decision="NORMAL", probability=0.9, scope="familiar"),), 0.95)
+    assert words in many.summary(done, "en")
+
+
+# The map
+
+
+@pytest.mark.parametrize(
+    ("found", "convinces"),
+    [
+        (Pointed(100, 0.75, 0.09), True),
+        (Pointed(100, 0.13, 0.09), False),  # by chance, as likely as not
+        (Pointed(100, 0.30, 0.20), False),  # surely more, but not by far
+        (Pointed(5, 0.40, 0.09), False),  # too few to say
+    ],
+)
+def test_a_map_is_shown_unasked_only_where_it_beats_the_baseline_by_far(
+    found: Pointed, convinces: bool
+) -> None:
+    assert Pointing(found).convinces is convinces
+
+
+def test_the_page_tells_how_often_the_map_points_by_the_bundles_own_figures(tmp_path: Path) -> None:
+    told = Served(fake_predictor(tmp_path))
+    assert pointing(told) is None
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    maps = {
+        "planted_in_normal_films": {"n": 100, "hit_rate": 0.75, "chance": 0.09, "hit_rate_of_mean_map": 0.2},
+        "boxes": {"n": 40, "hit_rate": 0.5, "chance": 0.1},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps({**figures, "audit": {"maps": maps}}))
+    assert pointing(told) == Pointing(Pointed(100, 0.75, 0.2), Pointed(40, 0.5, 0.1))
+    shown = panels.caption(reading(told), "en")
+    assert "In 100 normal images" in shown
+    assert "lay on it in 75%" in shown
+    assert "in 20%" in shown
+    assert "in the box in 50%" in shown
+    assert "press H" not in shown
+    maps["planted_in_normal_films"]["hit_rate"] = 0.25
+    (tmp_path / "metrics.json").write_text(json.dumps({**figures, "audit": {"maps": maps}}))
+    assert "press H" in panels.caption(reading(told), "en")
+    assert "where it looked" not in " ".join(text.WORDS["en"].values()).lower()
+
+
 # Many films
+
+
+def test_an_album_goes_in_the_order_in_which_it_is_seen() -> None:
+    def none() -> GrayImage:
+        raise FileNotFoundError
+
+    album = Album(tuple(Item(name, none) for name in "abcd"), "many")
+    opened = album.opened(2, [3, 2, 0])
+    assert [opened.item.name, opened.turned(1).item.name, opened.turned(-1).item.name] == ["c", "a", "d"]
+    assert opened.turned(1).turned(1) == opened.turned(1), "at its end it stays"
+    with pytest.raises(IndexError):
+        album.opened(1, [0, 2])
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_the_viewer_is_sent_every_pixel_in_its_own_depth(bits: int) -> None:
+    pixels = (
+        np.random.default_rng(1).integers(0, 2**bits, (90, 61)).astype(np.uint8 if bits == 8 else np.uint16)
+    )
+    film = from_array(pixels, bits=bits)
+    sent = np.frombuffer(zlib.decompress(layers.whole_film(film)), np.uint8)
+    deltas = (
+        sent.astype(np.uint16) if bits == 8 else sent[: 90 * 61] + sent[90 * 61 :].astype(np.uint16) * 256
+    )
+    found = np.cumsum(deltas.reshape(90, 61), axis=1, dtype=np.uint16) % (256 if bits == 8 else 65536)
+    assert np.array_equal(found, pixels)
+    told = layers.layers(film, np.zeros((90, 61), np.float32))
+    assert (told.width, told.height, told.bits) == (61, 90, bits)
 
 
 def test_the_table_has_a_row_for_every_file(served: Served, tmp_path: Path) -> None:

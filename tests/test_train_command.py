@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxr import phantom
 from cxr.cli import run_command
@@ -147,8 +149,24 @@ def test_card_says_what_the_files_say(bundle):
     card = (bundle / "README.md").read_text()
     metrics = json.loads((bundle / "metrics.json").read_text())
     assert f"{metrics['roc_auc']['value']:.3f}" in card and f"n = {metrics['n']}" in card
-    assert "not a medical device" in card and "no es un producto sanitario" in card
-    assert "{{" not in card and "{%" not in card
+    assert "not a medical device" in card and "no es un dispositivo médico" in card
+    assert "{{" not in card and "{%" not in card and "OWNER/NAME" not in card
+
+
+def test_the_cards_lines_of_preprocessing_are_those_of_the_app(bundle, data, tmp_path, monkeypatch, capsys):
+    film = next((data / "test").rglob("*.jpeg"))
+    Image.open(film).save(tmp_path / "film.png")
+    shutil.copy(bundle / "model.h5", tmp_path)
+    card = (bundle / "README.md").read_text()
+    snippet = next(
+        part for part in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "import keras" in part
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README.md", "exec"), {})
+    said = float(re.findall(r"[\d.]+(?:e-?\d+)?", capsys.readouterr().out)[-1])
+    predictor = open_bundle(bundle)
+    logit = predictor.logits(predictor.pixels(decode_file(film))[None])[0]
+    assert said == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-4)
 
 
 def test_same_seed_same_metrics(bundle, data, recipe, tmp_path):

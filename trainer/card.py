@@ -1,6 +1,7 @@
 """The model card: model_card.md filled from what bundle.json and metrics.json hold. Nothing is typed by hand."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,31 @@ from evaluation.report import BASELINE_NAMES, BOX_NAMES, VIEW_NAMES
 _ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE, ADAPTED_TEMPLATE = _ROOT / "model_card.md", _ROOT / "adapted_card.md"
 _DATASET = DEFAULT_HUB_DATA.removeprefix("hub:")
+_HUB_METRICS = {
+    "accuracy": "accuracy",
+    "sensitivity": "recall",
+    "precision": "precision",
+    "f1": "f1",
+    "roc_auc": "roc_auc",
+    "brier": "brier_score",
+}
+"""Our figures -> the names under which the Hub's `evaluate` knows them; the others it does not know."""
+_LIBRARY = "cxr"
+"""Not "keras": for that the Hub offers keras.saving.load_model("hf://..."), which needs the weights a second time."""
+_MAPS = {
+    "planted_in_normal_films": "an opacity planted in a lung of a normal film",
+    "phantoms": "the opacity of a phantom",
+    "boxes": "a boxed opacity",
+}
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a published model is found: its repository, its Space and the code; "" where there is none."""
+
+    repo_id: str = ""
+    space_id: str = ""
+    code_url: str = ""
 
 
 def write_card(
@@ -21,10 +47,12 @@ def write_card(
     fields: Mapping[str, Any],
     metrics: Metrics,
     previous: Mapping[str, Any] | None = None,
+    home: Home | None = None,
 ) -> None:
     """Write README.md into a bundle folder, by another template for a bundle that was adapted.
 
     previous: bundle.json of the version before, with its figures, or None, as `metrics`: the card says what changed.
+    home: Where the model is published; None for a bundle that is not.
     """
     synthetic = fields["training"]["data"].startswith("phantom")
     adapted_from = fields.get("adapted_from")
@@ -41,6 +69,8 @@ def write_card(
         views=VIEW_NAMES,
         baselines=BASELINE_NAMES,
         boxed=BOX_NAMES,
+        maps=_maps(metrics),
+        home=home or Home(),
         previous=previous,
         changes=_changes(fields, previous) if previous else [],
         **{
@@ -61,6 +91,12 @@ def _changes(fields: Mapping[str, Any], previous: Mapping[str, Any]) -> list[tup
         for key in keys
         if before.get(key, "-") != now.get(key, "-")
     ]
+
+
+def _maps(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What the map's peak was looked for on, with what the audit found."""
+    found = (metrics.get("audit") or {}).get("maps") or {}
+    return [(words, found[key]) for key, words in _MAPS.items() if found.get(key)]
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -94,7 +130,7 @@ def _front_matter(fields: Mapping[str, Any], metrics: Metrics, synthetic: bool) 
             dataset_name=_dataset_name(adapted, synthetic),
             dataset_split=metrics.data.split,
             dataset_revision=None if adapted else training["data_revision"] or None,
-            metric_type=key,
+            metric_type=_HUB_METRICS.get(key, key),
             metric_name=name,
             metric_value=round(value, 4),
         )
@@ -105,17 +141,18 @@ def _front_matter(fields: Mapping[str, Any], metrics: Metrics, synthetic: bool) 
         model_name=fields["name"],
         language=["en", "es"],
         license="apache-2.0",
-        library_name="keras",
+        library_name=_LIBRARY,
         pipeline_tag="image-classification",
         tags=[
             "chest-x-ray",
             "pneumonia",
             "radiograph",
             "medical-imaging",
+            "explainability",
             *(["synthetic"] if synthetic else []),
         ],
         datasets=None if synthetic else [_DATASET],
-        metrics=list(FIGURES),
+        metrics=list(_HUB_METRICS.values()),
         eval_results=results,
     )
 

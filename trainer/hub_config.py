@@ -20,6 +20,10 @@ class PublishConfig:
     """Tag of this version; by default v and the bundle's version."""
     endpoint: bool = False
     """Add handler.py and the program, so that the model can be deployed as a Hugging Face Inference Endpoint."""
+    space_id: str = ""
+    """Space that serves the model, USER/NAME, for a link on the card."""
+    code_url: str = ""
+    """Address of the code, for a link on the card."""
     dry_run: bool = False
     """Verify and show what would change, and change nothing."""
     patience: float = 60.0

@@ -13,7 +13,7 @@ from cxr.errors import BundleError, HubError, UsageError
 from cxr.model.bundle import DESCRIPTION, Bundle, altered_files, load_bundle, write_description
 from cxr.model.figures import METRICS_FILE, read_metrics
 from cxr.serving.local import open_bundle
-from trainer.card import write_card
+from trainer.card import Home, write_card
 from trainer.endpoint import FOLDER, endpoint_files
 from trainer.hub_client import Plan, Remote, look_at, open_client, plan, reported
 from trainer.hub_config import PublishConfig
@@ -43,7 +43,7 @@ def publish(config: PublishConfig) -> str | None:
     with tempfile.TemporaryDirectory(prefix="cxr-release-") as scratch:
         with reported("The version on the Hub could not be read", "publish"):
             previous = _previous(config.repo_id, remote)
-        changes = _planned(bundle, Path(scratch), previous, remote, config.endpoint)
+        changes = _planned(bundle, Path(scratch), previous, remote, config)
         _show(config, tag, remote, changes)
         if config.dry_run:
             print("dry run: nothing was changed")
@@ -67,11 +67,11 @@ def verify(folder: Path) -> Bundle:
     return bundle
 
 
-def stage(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> Bundle:
-    """A copy of the bundle whose card also says what changed since the previous version; verified again."""
+def stage(bundle: Bundle, folder: Path, previous: dict[str, Any] | None, home: Home | None = None) -> Bundle:
+    """A copy of the bundle whose card also says what changed and where it is found; verified again."""
     shutil.copytree(bundle.folder, folder, ignore=_only_listed(bundle))
     fields = bundle.description.model_dump(mode="json", exclude={"sha256"})
-    write_card(folder, fields, read_metrics(folder / METRICS_FILE), previous)
+    write_card(folder, fields, read_metrics(folder / METRICS_FILE), previous, home)
     _read_card(folder)
     write_description(folder, fields)
     return load_bundle(folder)
@@ -152,19 +152,24 @@ def _is_there(bundle: Bundle, previous: dict[str, Any] | None) -> bool:
     return previous is not None and rest(previous["sha256"]) == rest(bundle.description.sha256)
 
 
-def _staged(bundle: Bundle, folder: Path, previous: dict[str, Any] | None) -> dict[str, Path]:
-    release = stage(bundle, folder, previous)
+def _staged(bundle: Bundle, folder: Path, previous: dict[str, Any] | None, home: Home) -> dict[str, Path]:
+    release = stage(bundle, folder, previous, home)
     return {name: release.folder / name for name in (DESCRIPTION, *release.description.sha256)}
 
 
 def _planned(
-    bundle: Bundle, scratch: Path, previous: dict[str, Any] | None, remote: Remote | None, endpoint: bool
+    bundle: Bundle,
+    scratch: Path,
+    previous: dict[str, Any] | None,
+    remote: Remote | None,
+    config: PublishConfig,
 ) -> Plan:
     """What the release's commit changes: the bundle, and what an endpoint needs beside it where that is asked for."""
-    files = {} if _is_there(bundle, previous) else _staged(bundle, scratch / "release", previous)
+    home = Home(config.repo_id, config.space_id, config.code_url)
+    files = {} if _is_there(bundle, previous) else _staged(bundle, scratch / "release", previous, home)
     obsolete = set(previous["sha256"]) if previous and files else set()
     there = {name for name in remote.files if name.startswith(FOLDER)} if remote else set()
-    if endpoint:
+    if config.endpoint:
         files |= endpoint_files(bundle, scratch)
         obsolete |= there
     elif there:
