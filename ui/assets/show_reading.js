@@ -1,6 +1,6 @@
 // After a reading: what an earlier file was told is no longer true, and the result is to be seen and heard.
 () => setTimeout(() => {
-  for (const close of document.querySelectorAll('.toast-close')) close.click();
+  for (const close of document.querySelectorAll('[data-testid=toast-close]')) close.click();
   const panel = document.querySelector('#result .reading'), narrow = innerWidth <= 640;
   if (!panel) return;
   panel.tabIndex = -1;
