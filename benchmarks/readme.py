@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import tyro
+
 from cxr.cli import run_command
 from cxr.errors import UsageError
 from cxr.files import write_text
@@ -53,6 +55,8 @@ WORDS = {
         "elsewhere": "films of other hospitals (adults) | number | read | normal films read, not called PNEUMONIA | "
         "ROC AUC",
         "pairs": "{source}, pairs alike in exposure and view, on which the model was chosen",
+        "map": "The map's peak lies on an opacity planted in a normal film in {hit} of the films (n = {n}); a place "
+        "drawn at random in {chance}.",
     },
     "README.es.md": {
         "head": "medida",
@@ -86,6 +90,8 @@ WORDS = {
         "PNEUMONIA | AUC ROC",
         "pairs": "{source}, parejas iguales en exposición y proyección, con las que se eligió el modelo",
         "rest": "UNCERTAIN (indeterminado): {share} % de las imágenes de prueba; exactitud en el resto: {accuracy}.",
+        "map": "El punto más alto del mapa cae sobre una opacidad añadida a una imagen normal en {hit} de las "
+        "imágenes (n = {n}); un punto al azar, en {chance}.",
     },
 }
 
@@ -115,6 +121,10 @@ def table(metrics: Metrics, words: Mapping[str, str]) -> str:
             accuracy=figure(f"{uncertain.accuracy_of_the_rest:.3f}"),
         ),
     ]
+    if metrics.audit:
+        planted = metrics.audit.maps.planted_in_normal_films
+        hit, chance = (figure(plain(share)) for share in (planted.hit_rate, planted.chance))
+        lines += ["", words["map"].format(n=planted.n, hit=hit, chance=chance)]
     if members := metrics.members:
         each = (
             f"{words[key]} {figure(plain(found.mean))} ± {figure(plain(found.sd))}"
@@ -193,7 +203,7 @@ def between(text: str, begin: str, end: str, table: str) -> str:
 
 
 def write_readmes() -> None:
-    """Write the tables into both files."""
+    """Write the figures of bundles/default and of the benchmarks into README.md and README.es.md."""
     metrics, found = read_metrics(METRICS), json.loads(SPEEDS.read_text(encoding="utf-8"))
     for name, words in WORDS.items():
         text = (ROOT / name).read_text(encoding="utf-8")
@@ -202,4 +212,5 @@ def write_readmes() -> None:
 
 
 if __name__ == "__main__":
+    tyro.cli(lambda: None, prog="python -m benchmarks.readme", description=write_readmes.__doc__)
     sys.exit(run_command(write_readmes))

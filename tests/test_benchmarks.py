@@ -1,6 +1,8 @@
 """The benchmarks' parts; nothing here asserts a time."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,13 @@ def test_finding_is_measured_against_os_walk(capsys):
     assert list(found) == ["os.walk", "find", "open"]
     printed = capsys.readouterr().out
     assert printed.count("200 files in") == 3 and "1.0 times os.walk" in printed
+
+
+def test_help_of_the_readmes_writes_nothing():
+    readmes = [Path(name) for name in ("README.md", "README.es.md")]
+    root = RESULTS.parent.parent
+    before = [(root / path).stat().st_mtime_ns for path in readmes]
+    command = [sys.executable, "-m", "benchmarks.readme", "--help"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert "Write the figures" in done.stdout
+    assert [(root / path).stat().st_mtime_ns for path in readmes] == before

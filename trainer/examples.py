@@ -53,10 +53,13 @@ def write_examples(
 
 
 def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:
-    """The phantoms that the input gate takes for films, which it was fitted to; all, where it takes none."""
+    """The phantoms that the input gate reads without a warning; else those it reads; all, where it reads none."""
     outputs = predictor.outputs(phantoms.pixels)
-    accepted = [word.accepted for word in predictor.assess(phantoms.pixels, outputs)]
-    return phantoms.take(accepted) if any(accepted) else phantoms
+    words = predictor.assess(phantoms.pixels, outputs)
+    for kept in ([word.accepted and not word.code for word in words], [word.accepted for word in words]):
+        if any(kept):
+            return phantoms.take(kept)
+    return phantoms
 
 
 def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
