@@ -10,7 +10,7 @@ from cxr.errors import DataError, UsageError
 from cxr.model.figures import Bootstrap, Confusion, Evaluation, Figure, Refused, Summary, Uncertain
 from cxr.model.predictions import ScoredFilm
 from cxr.types import FloatArray, Probabilities
-from evaluation.calibration import expected_calibration_error
+from evaluation.calibration import edge_interval, expected_calibration_error
 from evaluation.predictions import labels_and_probabilities
 from evaluation.resampling import resampled_figures
 
@@ -103,8 +103,9 @@ def _summary(rows: Sequence[ScoredFilm], threshold: float, resamples: int, seed:
     rounds = resamples if n_groups > 1 else 0
     spread = resampled_figures(y_true, y_prob, groups, threshold, rounds, seed)
     tn, fp, fn, tp = sk.confusion_matrix(y_true, y_prob >= threshold, labels=[0, 1]).ravel().tolist()
+    counted = _counted(y_true, y_prob >= threshold)
     figures = {
-        name: _with_interval(value, spread.get(name))
+        name: _with_interval(value, spread.get(name), groups, counted.get(name))
         for name, value in _point_figures(y_true, y_prob, threshold).items()
     }
     return Summary(
@@ -137,9 +138,27 @@ def _point_figures(y_true: np.ndarray, y_prob: Probabilities, threshold: float) 
     }
 
 
-def _with_interval(value: float, spread: FloatArray | None) -> Figure:
+def _counted(y_true: np.ndarray, called: np.ndarray) -> dict[str, np.ndarray]:
+    """The films that a share is a share of, bool (n,), for each figure that is a share of films."""
+    ill = y_true.astype(bool)
+    return {
+        "accuracy": np.ones(len(ill), bool),
+        "sensitivity": ill,
+        "specificity": ~ill,
+        "precision": called,
+        "npv": ~called,
+    }
+
+
+def _with_interval(
+    value: float, spread: FloatArray | None, groups: Sequence[str], counted: np.ndarray | None
+) -> Figure:
+    """The figure with its bootstrap interval; a share of all or none of `counted`, with Wilson's over patients."""
     if np.isnan(value):
         return Figure(value=None, ci95=None)
+    if counted is not None and value in (0.0, 1.0):
+        patients = {group for group, is_counted in zip(groups, counted, strict=True) if is_counted}
+        return Figure(value=float(value), ci95=edge_interval(float(value), len(patients)))
     defined = spread[~np.isnan(spread)] if spread is not None else np.empty(0)
     interval = np.percentile(defined, [2.5, 97.5]).tolist() if len(defined) else None
     return Figure(value=float(value), ci95=interval)

@@ -434,3 +434,13 @@ def test_worst_errors_are_ranked_by_their_distance_from_the_threshold() -> None:
     ]
     assert [row.file[5] for row in worst_errors(rows, THRESHOLD, 10)] == ["1", "2", "0"]
     assert len(worst_errors(rows, THRESHOLD, 1)) == 1
+
+
+def test_a_share_of_all_or_none_has_an_interval_with_a_width() -> None:
+    rows = [film(n, False, 0.1, f"n{n}") for n in range(60)]
+    rows += [film(60 + n, True, 0.9, f"p{n // 2}") for n in range(60)]
+    found = evaluate(rows, 0.5, 50, 0)
+    assert found["specificity"]["ci95"] == pytest.approx((0.940, 1), abs=5e-4), "60 of 60, by Wilson"
+    assert found["sensitivity"]["ci95"] == pytest.approx((0.886, 1), abs=5e-4), "60 films of 30 patients"
+    assert found["precision"]["ci95"] == found["sensitivity"]["ci95"]
+    assert found["accuracy"]["ci95"][0] == pytest.approx(0.959, abs=5e-4), "90 patients"

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ import app
 from cxr.imaging.decode import GrayImage, decode_file, from_array
 from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
-from cxr.model.figures import FIGURES, Figure
+from cxr.model.figures import FIGURES, Audit, Figure
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served, Serving
@@ -352,12 +351,10 @@ def test_films_of_which_there_are_few_or_all_right_have_wide_intervals_and_a_war
     assert point.npv.ci95[0] < 1
     of_ten = Explorer([replace(row, answer=replace(row.answer, patient=row.file[-5])) for row in rows])
     assert of_ten.at(0.5, 0.2).sensitivity.ci95 == pytest.approx((0.722, 1), abs=0.001), "of 10 patients"
-    counts = {"n": 120, "n_normal": 60, "n_pneumonia": 60, "n_groups": 120}
-    figures = {key: {"value": 0.5, "ci95": None} for key in about.FIGURES}
-    metrics = {**figures, **counts, "threshold": 0.5, "bootstrap": {"resamples": 2000}}
-    checked = own_data.Checked(Explorer(rows), rows, metrics, ())
+    few = made_up_figures(n=120, n_normal=60, n_pneumonia=60, n_groups=120)
+    checked = own_data.Checked(Explorer(rows), rows, few, ())
     assert "Fewer than 100 images of a class" in own_data.result(checked, "en", 0.95, 0.2)
-    plenty = replace(checked, metrics={**metrics, "n_normal": 100, "n_pneumonia": 100})
+    plenty = replace(checked, metrics=made_up_figures(n=200, n_normal=100, n_pneumonia=100, n_groups=200))
     assert "Fewer than 100" not in own_data.result(plenty, "en", 0.95, 0.2)
 
 
@@ -395,22 +392,29 @@ def test_a_map_is_shown_unasked_only_where_it_beats_the_baseline_by_far(
 def test_the_page_tells_how_often_the_map_points_by_the_bundles_own_figures(tmp_path: Path) -> None:
     told = Served(fake_predictor(tmp_path))
     assert pointing(told) is None
-    figures = json.loads((tmp_path / "metrics.json").read_text())
-    maps = {
-        "planted_in_normal_films": {"n": 100, "hit_rate": 0.75, "chance": 0.09, "hit_rate_of_mean_map": 0.2},
-        "boxes": {"n": 40, "hit_rate": 0.5, "chance": 0.1},
-    }
-    (tmp_path / "metrics.json").write_text(json.dumps({**figures, "audit": {"maps": maps}}))
-    assert pointing(told) == Pointing(Pointed(100, 0.75, 0.2), Pointed(40, 0.5, 0.1))
+    bundle = told.predictor.bundle
+    assert bundle is not None
+    assert bundle.metrics is not None
+
+    def measured(hit_rate: float) -> Served:
+        planted = {"n": 100, "hit_rate": hit_rate, "chance": 0.09, "hit_rate_of_mean_map": 0.2}
+        boxes = {"n": 40, "hit_rate": 0.5, "chance": 0.1}
+        maps = {"planted_in_normal_films": planted, "phantoms": planted, "boxes": boxes}
+        audit = Audit.model_validate(
+            {"baselines": {}, "views": {}, "maps": {**maps, "randomised_weights": None}}
+        )
+        metrics = bundle.metrics.model_copy(update={"audit": audit})
+        told.predictor.bundle = replace(bundle, metrics=metrics)
+        return told
+
+    assert pointing(measured(0.75)) == Pointing(Pointed(100, 0.75, 0.2), Pointed(40, 0.5, 0.1))
     shown = panels.caption(reading(told), "en")
     assert "In 100 normal images" in shown
     assert "lay on it in 75%" in shown
     assert "in 20%" in shown
     assert "in the box in 50%" in shown
     assert "press H" not in shown
-    maps["planted_in_normal_films"]["hit_rate"] = 0.25
-    (tmp_path / "metrics.json").write_text(json.dumps({**figures, "audit": {"maps": maps}}))
-    assert "press H" in panels.caption(reading(told), "en")
+    assert "press H" in panels.caption(reading(measured(0.25)), "en")
     assert "where it looked" not in " ".join(text.WORDS["en"].values()).lower()
 
 

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from cxr.data.sources import DEFAULT_HUB_DATA
 from cxr.files import write_text
-from cxr.model.figures import FIGURES, Figure, Metrics
+from cxr.model.figures import FIGURES, Figure, Metrics, Pointing
 from evaluation.report import BASELINE_NAMES, BOX_NAMES, VIEW_NAMES
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -93,10 +93,11 @@ def _changes(fields: Mapping[str, Any], previous: Mapping[str, Any]) -> list[tup
     ]
 
 
-def _maps(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _maps(metrics: Metrics) -> list[tuple[str, Pointing]]:
     """What the map's peak was looked for on, with what the audit found."""
-    found = (metrics.get("audit") or {}).get("maps") or {}
-    return [(words, found[key]) for key, words in _MAPS.items() if found.get(key)]
+    maps = metrics.audit.maps if metrics.audit else None
+    found = ((words, getattr(maps, name, None)) for name, words in _MAPS.items())
+    return [(words, pointing) for words, pointing in found if pointing is not None]
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from cxr.model import figures
 from cxr.model.bundle import Bundle
 from cxr.model.figures import Metrics
 from cxr.serving.slot import Served
@@ -85,16 +86,18 @@ class Pointing:
 
 def pointing(served: Served) -> Pointing | None:
     """How well the model's maps point, by its metrics.json; None where that does not tell."""
-    maps = (metrics(served).get("audit") or {}).get("maps") or {}
-    planted = _pointed(maps.get("planted_in_normal_films"))
-    return Pointing(planted, _pointed(maps.get("boxes"))) if planted else None
-
-
-def _pointed(found: dict[str, Any] | None) -> Pointed | None:
-    if not found or not found.get("n") or found.get("hit_rate") is None:
+    measured = metrics(served)
+    if measured is None or measured.audit is None:
         return None
-    baseline = found.get("hit_rate_of_mean_map")
-    return Pointed(found["n"], found["hit_rate"], found["chance"] if baseline is None else baseline)
+    planted = _pointed(measured.audit.maps.planted_in_normal_films)
+    return Pointing(planted, _pointed(measured.audit.maps.boxes)) if planted else None
+
+
+def _pointed(found: figures.Pointing | None) -> Pointed | None:
+    if found is None or not found.n or found.hit_rate is None:
+        return None
+    baseline = found.chance if found.hit_rate_of_mean_map is None else found.hit_rate_of_mean_map
+    return Pointed(found.n, found.hit_rate, baseline or 0.0)
 
 
 def origin(bundle: Bundle | None) -> Origin:

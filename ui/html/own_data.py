@@ -55,7 +55,7 @@ class Checked:
     @property
     def n_errors(self) -> int:
         """Films on the wrong side of the threshold."""
-        return int(self.metrics["confusion"]["fn"] + self.metrics["confusion"]["fp"])
+        return self.metrics.confusion.fn + self.metrics.confusion.fp
 
 
 def errors(pictures: Sequence[Picture], count: int, locale: Locale) -> Markup:
@@ -110,7 +110,7 @@ def result(checked: Checked, locale: Locale, target: float, prevalence: float) -
         expected=_expected(suggestion, locale),
         few=_few(suggestion),
         adapting=_adapting(checked),
-        scarce=SCARCE if min(checked.metrics["n_normal"], checked.metrics["n_pneumonia"]) < SCARCE else None,
+        scarce=SCARCE if min(checked.metrics.n_normal, checked.metrics.n_pneumonia) < SCARCE else None,
         tiles=about.tiles(explorer.at(suggestion.threshold, prevalence), locale),
         table=about.figures_table(checked.metrics, locale),
     )
