@@ -11,6 +11,7 @@ from cxr.export.cache import VARIABLE
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served
 
+pytest.register_assert_rewrite("browser_kit")  # a plugin of two modules, which import it as well
 CHEST_XRAY = Path(__file__).resolve().parents[2] / "shared" / "data" / "chest_xray"
 
 
