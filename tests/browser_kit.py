@@ -1,6 +1,7 @@
 """The page in a real browser for the tests: one app and one Chromium a module, and what a visitor does."""
 
 import importlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+PATIENCE = 1000 * int(os.environ.get("TEST_PATIENCE_SECONDS", "30"))
+"""Milliseconds for the page to get somewhere; a machine that does much else needs more."""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 DECISION, PROBABILITY = "#result .decision", "#result .probability b"
 
@@ -52,6 +55,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
+        playwright.expect.set_options(timeout=PATIENCE)
         browser = started.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
@@ -63,7 +67,7 @@ class Visit:
     def __init__(self, browser: Any, address: str, **context: Any) -> None:
         self.context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-GB", **context})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(PATIENCE)
         self.outside: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", self._note)
@@ -100,7 +104,7 @@ class Visit:
     def says(self, selector: str, words: str) -> None:
         """Wait until `selector` says exactly `words`."""
         exactly = re.compile(rf"^\s*{re.escape(words)}\s*$")
-        playwright.expect(self.page.locator(selector).first).to_have_text(exactly, timeout=30_000)
+        playwright.expect(self.page.locator(selector).first).to_have_text(exactly, timeout=PATIENCE)
 
 
 @pytest.fixture

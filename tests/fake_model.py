@@ -136,7 +136,7 @@ def served(folder: Path, **environment: str) -> Iterator[str]:
             yield address.strip()
         finally:
             process.stdin.close()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def _serve(folder: Path) -> None:
