@@ -45,6 +45,7 @@ def build_app(serving: Serving) -> gr.Blocks:
     with CheckedBlocks(
         title=say("title", DEFAULT_LOCALE),
         analytics_enabled=False,
+        fill_width=True,  # up to the width that ui/assets/style.css allows
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
         add_page(app, serving)

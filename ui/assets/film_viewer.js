@@ -80,14 +80,20 @@ class FilmViewer extends HTMLElement {
 
   /** A film's first picture: all settings anew, but for what the visitor chose of the map. */
   async #begin() {
-    const key = this.dataset.key, [film, heat] = this.querySelectorAll('img');
+    const key = this.dataset.key;
     this.view = { zoom: 1, x: 0.5, y: 0.5, window: 1, level: 0.5, inverted: false };
     this.heat = this.contour = null;
     this.#levels = [];
     this.canvas.dataset.source = 'none';
     this.#say();
-    await Promise.all([film, heat].filter(Boolean).map((image) => image.decode()));
-    if (key !== this.dataset.key) return;
+    await null; // Gradio writes a new film's attributes first, and then its pictures
+    const [film, heat] = this.querySelectorAll('img');
+    try {
+      await Promise.all([film, heat].filter(Boolean).map((image) => image.decode()));
+    } catch (error) {
+      if (key === this.dataset.key && this.isConnected) throw error;
+    }
+    if (key !== this.dataset.key || !this.isConnected) return;
     this.heat = heat ?? null;
     if (!this.#levels.length) this.#take(grayOf(film));
     this.draw();
