@@ -154,6 +154,14 @@ def test_the_decision_is_the_same_at_every_prevalence(
     assert (at.band[0] <= at.probability < at.band[1]) == (decision.decide(probability) == "UNCERTAIN")
 
 
+def test_an_unfamiliar_image_is_shown_with_its_wider_band(served: Served) -> None:
+    wide = served.predictor.decision.model_copy(update={"unfamiliar_band": (0.2, 0.95)})
+    strange = Answer(decision="UNCERTAIN", probability=0.9, scope="unfamiliar", warnings=("unlike_training",))
+    shown = panels.result(reading(served, answer=strange, decision=wide), "en")
+    assert "between 20% and 95% the result is uncertain" in shown
+    assert "between 40% and 70%" in panels.result(reading(served, decision=wide), "en")
+
+
 def test_an_adjusted_figure_says_so_and_shows_the_models_own(served: Served) -> None:
     shown = panels.result(reading(served), "en", 0.05)
     assert "32.1%" in shown  # 9 : 1 at one half is 9/19 : 1 at one in twenty

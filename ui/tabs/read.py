@@ -64,7 +64,8 @@ def with_threshold(reading: Reading, own: float | None) -> Reading:
 
 def own_decision(decision: DecisionSpec, own: float) -> DecisionSpec:
     """The model's decision with the visitor's own threshold."""
-    return decision.model_copy(update={"threshold": own, "uncertain_band": None, "rule": "the visitor's own"})
+    bare = {"uncertain_band": None, "unfamiliar_band": None, "unfamiliar_rule": ""}
+    return decision.model_copy(update={**bare, "threshold": own, "rule": "the visitor's own"})
 
 
 def decided(answer: Answer, decision: DecisionSpec) -> Answer:
