@@ -406,11 +406,13 @@ def test_the_page_tells_how_often_the_map_points_by_the_bundles_own_figures(tmp_
 
     def measured(hit_rate: float) -> Served:
         planted = {"n": 100, "hit_rate": hit_rate, "chance": 0.09, "hit_rate_of_mean_map": 0.2}
-        boxes = {"n": 40, "hit_rate": 0.5, "chance": 0.1}
-        maps = {"planted_in_normal_films": planted, "phantoms": planted, "boxes": boxes}
-        audit = Audit.model_validate(
-            {"baselines": {}, "views": {}, "maps": {**maps, "randomised_weights": None}}
-        )
+        shares = {
+            whose: {"value": share, "ci95": None}
+            for whose, share in {"model": 0.5, "mean_map": None, "chance": 0.1}.items()
+        }
+        maps = {"planted_in_normal_films": planted, "phantoms": planted, "randomised_weights": None}
+        boxes = {"n": 40, "n_groups": 40, "peak": shares, "energy": shares}
+        audit = Audit.model_validate({"baselines": {}, "views": {}, "maps": maps, "boxes": boxes})
         metrics = bundle.metrics.model_copy(update={"audit": audit})
         told.predictor.bundle = replace(bundle, metrics=metrics)
         return told

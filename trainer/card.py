@@ -26,11 +26,6 @@ _HUB_METRICS = {
 """Our figures -> the names under which the Hub's `evaluate` knows them; the others it does not know."""
 _LIBRARY = "cxr"
 """Not "keras": for that the Hub offers keras.saving.load_model("hf://..."), which needs the weights a second time."""
-_MAPS = {
-    "planted_in_normal_films": "an opacity planted in a lung of a normal film",
-    "phantoms": "the opacity of a phantom",
-    "boxes": "a boxed opacity",
-}
 
 
 @dataclass(frozen=True)
@@ -95,9 +90,13 @@ def _changes(fields: Mapping[str, Any], previous: Mapping[str, Any]) -> list[tup
 
 def _maps(metrics: Metrics) -> list[tuple[str, Pointing]]:
     """What the map's peak was looked for on, with what the audit found."""
-    maps = metrics.audit.maps if metrics.audit else None
-    found = ((words, getattr(maps, name, None)) for name, words in _MAPS.items())
-    return [(words, pointing) for words, pointing in found if pointing is not None]
+    audit = metrics.audit
+    if audit is None:
+        return []
+    return [
+        ("an opacity planted in a lung of a normal film", audit.maps.planted_in_normal_films),
+        ("the opacity of a phantom", audit.maps.phantoms),
+    ]
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -90,11 +90,20 @@ def pointing(served: Served) -> Pointing | None:
     if measured is None or measured.audit is None:
         return None
     planted = _pointed(measured.audit.maps.planted_in_normal_films)
-    return Pointing(planted, _pointed(measured.audit.maps.boxes)) if planted else None
+    boxes = measured.audit.boxes
+    return Pointing(planted, _boxed(boxes) if boxes else None) if planted else None
 
 
-def _pointed(found: figures.Pointing | None) -> Pointed | None:
-    if found is None or not found.n or found.hit_rate is None:
+def _boxed(boxes: figures.Boxes) -> Pointed | None:
+    peak = boxes.peak
+    if peak.model.value is None:
+        return None
+    baseline = peak.chance.value if peak.mean_map.value is None else peak.mean_map.value
+    return Pointed(boxes.n, peak.model.value, baseline or 0.0)
+
+
+def _pointed(found: figures.Pointing) -> Pointed | None:
+    if not found.n or found.hit_rate is None:
         return None
     baseline = found.chance if found.hit_rate_of_mean_map is None else found.hit_rate_of_mean_map
     return Pointed(found.n, found.hit_rate, baseline or 0.0)
