@@ -97,7 +97,7 @@ def write_adapted(
         "preprocess": described.preprocess,
         "decision": decision,
         "input_gate": GateSettings(rule=gate_rule_of_place(len(nameless.films), renewed)),
-        "training": described.training,
+        "training": described.training.model_dump(mode="json"),
         "probe": GoldenProbe(logit=predictor.probe_logit),
         "export": export,
         "adapted_from": AdaptedFrom(
