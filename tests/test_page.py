@@ -19,6 +19,7 @@ from markupsafe import escape
 from PIL import Image
 
 import app
+from cxr import __version__
 from cxr.imaging.decode import GrayImage, decode_file, from_array
 from cxr.model.answer import Answer
 from cxr.model.decision import shift_prevalence
@@ -252,6 +253,19 @@ def test_a_bare_model_has_no_gallery_no_explorer_and_no_prevalence(served: Serve
     assert "Gallery" not in kinds
     shown = reading_of(Served(bare), bare.predict(from_array(np.full((64, 64), 90, np.uint8))), 0.01, False)
     assert text.say("probability_bare", "en") in panels.result(shown, "en")
+
+
+def test_the_version_of_the_code_stands_beside_the_bundles_where_they_differ(served: Served) -> None:
+    predictor = served.predictor
+    assert text.say("code", "en") in about.about(served, "en") and __version__ in about.about(served, "en")
+    same = FakePredictor(
+        predictor.backend,
+        predictor.preprocess,
+        predictor.decision,
+        replace(predictor.identity, version=__version__),
+        predictor.bundle,
+    )
+    assert text.say("code", "en") not in about.about(Served(same), "en")
 
 
 def test_the_figures_are_those_of_metrics_json(served: Served) -> None:

@@ -190,6 +190,21 @@ def test_the_report_says_what_was_evaluated_and_how_sure_it_is(
     assert page.all("html") == [{"lang": "en"}]
 
 
+def test_the_report_tells_sources_apart_and_escapes_their_names(tmp_path: Path) -> None:
+    rows = make_films()
+    half = {"<b>A</b>": rows[:30], "B": rows[30:]}
+    figures = {name: evaluate(part, THRESHOLD, resamples=10) for name, part in half.items()}
+    metrics = make_metrics(rows, per_source=figures, code_version="9.8.7")
+    write_report(tmp_path / "report.html", metrics, tmp_path)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Sources" in page.words and "<b>A</b>" in page.words and not page.all("b")
+    assert f"{figures['B'].roc_auc.value:.3f}" in page.words and "15 + 15" in page.words
+    assert "Code version" in page.words and "9.8.7" in page.words, "it is not the bundle's"
+    own = make_metrics(rows, code_version="1.2.3")
+    write_report(tmp_path / "report.html", own, tmp_path)
+    assert "Code version" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_report_of_phantoms_says_so_at_the_top(tmp_path: Path) -> None:
     assert "SYNTHETIC PHANTOMS" not in make_report(tmp_path, tmp_path)
     text = make_report(tmp_path, tmp_path, "phantom:60")
