@@ -173,8 +173,8 @@ def test_unfamiliar_films_are_counted_by_their_own_band() -> None:
         for number, row in enumerate(random_films(50))
     ]
     found = evaluate(rows, THRESHOLD, 0, 0, (THRESHOLD, THRESHOLD), (0.0, 1.0))
-    assert found.uncertain.n == 25
-    assert evaluate(rows, THRESHOLD, 0, 0, (THRESHOLD, THRESHOLD)).uncertain.n == 0
+    assert found["uncertain"]["n"] == 25
+    assert evaluate(rows, THRESHOLD, 0, 0, (THRESHOLD, THRESHOLD))["uncertain"]["n"] == 0
 
 
 def test_uncertain_films_are_counted_apart_and_the_figures_ignore_the_band() -> None:
