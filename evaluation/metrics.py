@@ -156,7 +156,7 @@ def _with_interval(
     """The figure with its bootstrap interval; a share of all or none of `counted`, with Wilson's over patients."""
     if np.isnan(value):
         return Figure(value=None, ci95=None)
-    if counted is not None and value in (0.0, 1.0):
+    if counted is not None and spread is not None and value in (0.0, 1.0):
         patients = {group for group, is_counted in zip(groups, counted, strict=True) if is_counted}
         return Figure(value=float(value), ci95=edge_interval(float(value), len(patients)))
     defined = spread[~np.isnan(spread)] if spread is not None else np.empty(0)
