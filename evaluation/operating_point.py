@@ -217,7 +217,7 @@ def _share(value: FloatArray, spread: FloatArray) -> Share:
 
 def _at_the_edge(share: Share, patients: int) -> Share:
     """The share with Wilson's interval over patients where it is 0 or 1: every resample is the same there."""
-    if share.value not in (0.0, 1.0):
+    if share.value not in (0.0, 1.0) or share.ci95 is None:
         return share
     return Share(share.value, edge_interval(share.value, patients))
 
