@@ -72,7 +72,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def predictor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Predictor:
+def brightness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Predictor:
     """The model of brightness, which the `scoring` of the test's module loads, whichever MODEL it is given."""
     from tests.test_evaluation_run import brightness_predictor
 

@@ -54,7 +54,7 @@ def table(path: Path) -> dict[str, dict[str, str]]:
 
 @needs_orthanc
 def test_films_in_reports_out(
-    pacs: orthanc.Orthanc, tmp_path: Path, predictor: Predictor, capfd: pytest.CaptureFixture[str]
+    pacs: orthanc.Orthanc, tmp_path: Path, brightness: Predictor, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each film has a row, a report and a map in its study; CSV and terminal tell nothing of the patient."""
     out = tmp_path / "answers.csv"
@@ -86,7 +86,7 @@ def test_films_in_reports_out(
 
 @needs_orthanc
 def test_a_second_run_stores_nothing_twice(
-    pacs: orthanc.Orthanc, tmp_path: Path, predictor: Predictor
+    pacs: orthanc.Orthanc, tmp_path: Path, brightness: Predictor
 ) -> None:
     score_pacs(config(pacs.url, tmp_path / "one.csv", store=True))
     first = {report.SOPInstanceUID for report in pacs.instances("SR")}
@@ -97,7 +97,7 @@ def test_a_second_run_stores_nothing_twice(
 
 
 @needs_orthanc
-def test_the_query_chooses_the_studies(pacs: orthanc.Orthanc, tmp_path: Path, predictor: Predictor) -> None:
+def test_the_query_chooses_the_studies(pacs: orthanc.Orthanc, tmp_path: Path, brightness: Predictor) -> None:
     assert score_pacs(config(f"{pacs.url}?AccessionNumber=A1", tmp_path / "one.csv")).total() == 1
     with pytest.raises(UsageError, match="no study"):
         score_pacs(config(f"{pacs.url}?AccessionNumber=NONE", tmp_path / "none.csv"))
@@ -105,7 +105,7 @@ def test_the_query_chooses_the_studies(pacs: orthanc.Orthanc, tmp_path: Path, pr
 
 
 @needs_orthanc
-def test_a_broken_film_is_a_row(pacs: orthanc.Orthanc, tmp_path: Path, predictor: Predictor) -> None:
+def test_a_broken_film_is_a_row(pacs: orthanc.Orthanc, tmp_path: Path, brightness: Predictor) -> None:
     short = orthanc.film(5, "normal", StudyDescription="Dulcinea")
     short.PixelData = short.PixelData[:100]
     pacs.post(orthanc.file_of(short))
@@ -119,7 +119,7 @@ def test_a_broken_film_is_a_row(pacs: orthanc.Orthanc, tmp_path: Path, predictor
 
 @needs_orthanc
 def test_a_password_comes_from_the_environment(
-    tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, brightness: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with orthanc.running(tmp_path / "locked", {"reader": "s3cret"}) as server:
         with pytest.raises(DataError, match=r"refuses access \(status 401\)"):
@@ -246,21 +246,21 @@ def _texts(report: Dataset) -> list[str]:
     return [item.TextValue for item in report.ContentSequence if item.ValueType == "TEXT"]
 
 
-def test_the_report_says_who_answered_and_what_it_is_not(predictor: Predictor) -> None:
+def test_the_report_says_who_answered_and_what_it_is_not(brightness: Predictor) -> None:
     film = orthanc.film(1, "normal")
-    answer = predictor.predict(decode(orthanc.file_of(film)))
-    report = structured_report(film, answer, predictor.identity, predictor.decision)
+    answer = brightness.predict(decode(orthanc.file_of(film)))
+    report = structured_report(film, answer, brightness.identity, brightness.decision)
     assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert DISCLAIMER in _texts(report)
     (measurements,) = (item for item in report.ContentSequence if item.ValueType == "CONTAINER")
     algorithm = _texts(measurements.ContentSequence[0])
-    assert predictor.identity.source in algorithm
-    assert f"weights sha256 {predictor.identity.sha256}" in algorithm
+    assert brightness.identity.source in algorithm
+    assert f"weights sha256 {brightness.identity.sha256}" in algorithm
 
 
-def test_a_refused_film_has_a_report_without_finding(predictor: Predictor) -> None:
+def test_a_refused_film_has_a_report_without_finding(brightness: Predictor) -> None:
     answer = Answer(scope="refused", warnings=("not_frontal_chest",))
-    report = structured_report(orthanc.film(1, "normal"), answer, predictor.identity, predictor.decision)
+    report = structured_report(orthanc.film(1, "normal"), answer, brightness.identity, brightness.decision)
     group = _group(report)
     assert group.get_measurements() == [] and group.get_qualitative_evaluations() == []
     assert any(text.startswith("No answer") for text in _texts(report))
@@ -268,12 +268,12 @@ def test_a_refused_film_has_a_report_without_finding(predictor: Predictor) -> No
 
 
 def test_odd_names_of_patients_reach_the_report_unchanged_and_no_log(
-    predictor: Predictor, caplog: pytest.LogCaptureFixture
+    brightness: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     silence()
     film = orthanc.film(1, "normal", PatientName="Quixote=^=^^^^^Alonso", PatientSex="Mancha")
-    answer = predictor.predict(decode(orthanc.file_of(film)))
-    report = structured_report(film, answer, predictor.identity, predictor.decision)
+    answer = brightness.predict(decode(orthanc.file_of(film)))
+    report = structured_report(film, answer, brightness.identity, brightness.decision)
     stream = io.BytesIO()
     dcmwrite(stream, report, enforce_file_format=True)
     stream.seek(0)

@@ -49,7 +49,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_every_file_is_a_row_and_bad_ones_say_why(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+def test_every_file_is_a_row_and_bad_ones_say_why(films: Path, tmp_path: Path, brightness: Predictor) -> None:
     out = tmp_path / "new" / "predictions.csv"
     counts = score(ScoreConfig("model", str(films), out))
     rows = {Path(row["file"]).name: row for row in table(out)}
@@ -64,13 +64,13 @@ def test_every_file_is_a_row_and_bad_ones_say_why(films: Path, tmp_path: Path, p
         assert rows[name]["probability"] == rows[name]["decision"] == rows[name]["scope"] == ""
     for number in range(20):
         row = rows[f"film-{number:02}.png"]
-        found = predictor.predict(decode_file(Path(row["file"])))
+        found = brightness.predict(decode_file(Path(row["file"])))
         assert row["probability"] == f"{found.probability:.6f}" and row["decision"] == found.decision
         assert (row["scope"], row["warnings"], row["error"]) == ("familiar", "", "")
 
 
 def test_a_second_run_adds_what_is_new_and_repeats_nothing(
-    films: Path, tmp_path: Path, predictor: Predictor
+    films: Path, tmp_path: Path, brightness: Predictor
 ) -> None:
     out = tmp_path / "predictions.csv"
     score(ScoreConfig("model", str(films), out))
@@ -84,7 +84,7 @@ def test_a_second_run_adds_what_is_new_and_repeats_nothing(
 
 @pytest.mark.parametrize("kept", [1, 30, 60, 200, 500])
 def test_a_torn_line_is_dropped_and_answered_again(
-    films: Path, tmp_path: Path, predictor: Predictor, kept: int
+    films: Path, tmp_path: Path, brightness: Predictor, kept: int
 ) -> None:
     out = tmp_path / "predictions.csv"
     score(ScoreConfig("model", str(films), out))
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_without_doubles_or_torn_lines(films: Path, tmp_pat
 
 
 def test_another_model_does_not_add_to_the_csv(
-    films: Path, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    films: Path, tmp_path: Path, brightness: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "predictions.csv"
     score(ScoreConfig("model", str(films), out))
@@ -135,7 +135,7 @@ def test_another_model_does_not_add_to_the_csv(
         score(ScoreConfig("model", str(films), out))
     assert out.read_bytes() == before
     noted = json.loads((tmp_path / "predictions.csv.model.json").read_text())
-    assert noted["sha256"] == predictor.identity.sha256
+    assert noted["sha256"] == brightness.identity.sha256
 
 
 FOREIGN = {
@@ -148,7 +148,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_file_is_left_as_it_is(
-    films: Path, tmp_path: Path, predictor: Predictor, kind: str
+    films: Path, tmp_path: Path, brightness: Predictor, kind: str
 ) -> None:
     content, refused = FOREIGN[kind]
     out = tmp_path / "predictions.csv"
@@ -159,7 +159,7 @@ def test_a_foreign_file_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("files", ["nowhere", "films/*.gif", "empty"])
-def test_no_files_is_told_and_nothing_is_written(files: str, tmp_path: Path, predictor: Predictor) -> None:
+def test_no_files_is_told_and_nothing_is_written(files: str, tmp_path: Path, brightness: Predictor) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CxrError, match="--files"):
         score(ScoreConfig("model", str(tmp_path / files), tmp_path / "out.csv"))
@@ -167,7 +167,7 @@ def test_no_files_is_told_and_nothing_is_written(files: str, tmp_path: Path, pre
 
 
 def test_what_is_left_out_is_said(
-    films: Path, predictor: Predictor, capsys: pytest.CaptureFixture[str]
+    films: Path, brightness: Predictor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (films / "1.2.826.0.1.3680043.8.498.1234").write_bytes(dicom_bytes(np.full((64, 64), 120, np.uint8)))
     (films / "b" / "notes.txt").touch()
@@ -176,7 +176,7 @@ def test_what_is_left_out_is_said(
     assert "left out (3 files): 2 .txt, 1 hidden" in capsys.readouterr().out
 
 
-def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> None:
+def test_odd_names_stay_one_row_each(tmp_path: Path, brightness: Predictor) -> None:
     folder = tmp_path / "films"
     names = [b"two\nlines.png", b'comma, "quote".png', b"latin-\xf1.png", "niño.png".encode()]
     write_film(folder / "plain.png", 120)
@@ -196,18 +196,18 @@ def test_odd_names_stay_one_row_each(tmp_path: Path, predictor: Predictor) -> No
 
 
 def test_large_films_give_the_same_answers_in_smaller_steps(
-    films: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    films: Path, brightness: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sorted(films.rglob("*.png"))
-    expected = list(answer_films(predictor, map(film_in_file, paths)))
+    expected = list(answer_films(brightness, map(film_in_file, paths)))
     monkeypatch.setattr(batch, "_MAX_CHUNK_PIXELS", 3000)
-    assert list(answer_films(predictor, map(film_in_file, paths))) == expected
+    assert list(answer_films(brightness, map(film_in_file, paths))) == expected
 
 
-def test_paths_are_taken_as_they_are_needed(films: Path, predictor: Predictor) -> None:
+def test_paths_are_taken_as_they_are_needed(films: Path, brightness: Predictor) -> None:
     taken = count()
     endless = (films / "a" / "film-00.png" for _ in iter(lambda: next(taken), -1))
-    answers = answer_films(predictor, map(film_in_file, endless))
+    answers = answer_films(brightness, map(film_in_file, endless))
     assert len(next(answers)) == batch.CHUNK
     answers.close()
     assert next(taken) < 200
@@ -256,8 +256,8 @@ def test_a_path_is_shown_in_one_line() -> None:
     assert "\n" not in row_name(Path("a\r\n\0"))
 
 
-def test_two_asks_for_one_file_make_one_row(tmp_path: Path, predictor: Predictor) -> None:
-    with AnswersFile(tmp_path / "out.csv", predictor) as answers:
+def test_two_asks_for_one_file_make_one_row(tmp_path: Path, brightness: Predictor) -> None:
+    with AnswersFile(tmp_path / "out.csv", brightness) as answers:
         assert [answers.claim("x"), answers.claim("x")] == [True, False]
 
 
@@ -271,7 +271,7 @@ KEPT = {
 
 @pytest.mark.parametrize("name", KEPT)
 def test_what_is_not_ours_keeps_its_bytes(
-    films: Path, tmp_path: Path, predictor: Predictor, name: str
+    films: Path, tmp_path: Path, brightness: Predictor, name: str
 ) -> None:
     out = tmp_path / name
     out.write_bytes(KEPT[name])
@@ -282,7 +282,7 @@ def test_what_is_not_ours_keeps_its_bytes(
 
 
 def test_a_film_as_out_and_a_link_to_one_keep_their_bytes(
-    films: Path, tmp_path: Path, predictor: Predictor
+    films: Path, tmp_path: Path, brightness: Predictor
 ) -> None:
     film = films / "a" / "film-00.png"
     before = film.read_bytes()
@@ -293,14 +293,14 @@ def test_a_film_as_out_and_a_link_to_one_keep_their_bytes(
     assert film.read_bytes() == before
 
 
-def test_a_folder_is_no_out(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+def test_a_folder_is_no_out(films: Path, tmp_path: Path, brightness: Predictor) -> None:
     with pytest.raises(UsageError, match="is not a file"):
         score(ScoreConfig("model", str(films), films))
 
 
 @pytest.mark.parametrize("content", [b"no JSON", b"[]", b'{"mine": 1}'])
 def test_a_note_that_is_not_ours_stays(
-    films: Path, tmp_path: Path, predictor: Predictor, content: bytes
+    films: Path, tmp_path: Path, brightness: Predictor, content: bytes
 ) -> None:
     note = tmp_path / "new.csv.model.json"
     note.write_bytes(content)
@@ -309,9 +309,9 @@ def test_a_note_that_is_not_ours_stays(
     assert note.read_bytes() == content and not (tmp_path / "new.csv").exists()
 
 
-def test_two_runs_do_not_write_one_csv(films: Path, tmp_path: Path, predictor: Predictor) -> None:
+def test_two_runs_do_not_write_one_csv(films: Path, tmp_path: Path, brightness: Predictor) -> None:
     out = tmp_path / "out.csv"
-    with AnswersFile(out, predictor):
+    with AnswersFile(out, brightness):
         before = out.read_bytes()
         with pytest.raises(UsageError, match="Another run is writing"):
             score(ScoreConfig("model", str(films), out))
@@ -319,7 +319,7 @@ def test_two_runs_do_not_write_one_csv(films: Path, tmp_path: Path, predictor: P
     assert score(ScoreConfig("model", str(films), out)).total() == 22, "the lock is gone with its run"
 
 
-def test_an_out_among_the_films_is_no_film(films: Path, predictor: Predictor) -> None:
+def test_an_out_among_the_films_is_no_film(films: Path, brightness: Predictor) -> None:
     for _ in range(2):
         score(ScoreConfig("model", f"{films}/**/*", films / "answers"))
     assert "answers" not in {Path(row["file"]).name for row in table(films / "answers")}
