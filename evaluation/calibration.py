@@ -60,7 +60,9 @@ def wilson_interval(share: FloatArray, n: NDArray[np.int64]) -> tuple[FloatArray
     z2 = _Z_95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half_width = _Z_95 / (1 + z2 / n) * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return np.clip(centre - half_width, 0, 1), np.clip(centre + half_width, 0, 1)
+    # A share of 0 or 1 is its own end, which rounding misses by little.
+    low = np.where(share <= 0, 0.0, np.clip(centre - half_width, 0, 1))
+    return low, np.where(share >= 1, 1.0, np.clip(centre + half_width, 0, 1))
 
 
 def edge_interval(share: float, patients: int) -> tuple[float, float]:

