@@ -72,12 +72,13 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def brightness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Predictor:
-    """The model of brightness, which the `scoring` of the test's module loads, whichever MODEL it is given."""
+def brightness(monkeypatch: pytest.MonkeyPatch) -> Predictor:
+    """The model of brightness, which scoring of files and of a PACS loads, whichever MODEL it is given."""
     from tests.test_evaluation_run import brightness_predictor
 
     loaded = brightness_predictor()
-    monkeypatch.setattr(request.module.scoring, "open_model", lambda _: Served(loaded))
+    for module in ("evaluation.score", "evaluation.pacs.score"):
+        monkeypatch.setattr(f"{module}.open_model", lambda _: Served(loaded))
     return loaded
 
 

@@ -1,6 +1,8 @@
 """The app through gradio_client against a started server, and its words; with a model that needs no TensorFlow."""
 
 import asyncio
+import base64
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -208,8 +210,8 @@ def test_privacy_and_limits(server: str, predictor: Predictor) -> None:
     assert blocks.delete_cache is not None
     assert max(blocks.delete_cache) <= 600
     network = [fn for fn in blocks.fns.values() if fn.concurrency_id == "network"]
-    # Upload, button, gallery, many films, own data, and the three endpoints.
-    assert len(network) == 8
+    # Upload, button, gallery; the film before and after, and a row of either table; many films, own data, endpoints.
+    assert len(network) == 3 + 4 + 2 + 3
     assert {fn.concurrency_limit for fn in network} == {limits.AT_ONCE}
 
 
@@ -268,4 +270,6 @@ def test_an_opacity_of_zero_leaves_the_film_and_large_films_are_reduced() -> Non
     large = from_array(np.zeros((2000, 1000), np.uint8))
     assert heat_map.overlay(large, np.zeros((2000, 1000), np.float32)).size == (768, 1536)
     shown = layers.layers(large, np.zeros((2000, 1000), np.float32))
-    assert (shown.width, shown.height) == (768, 1536)
+    assert (shown.width, shown.height) == (1000, 2000)  # as the viewer gets it in the end
+    first = Image.open(io.BytesIO(base64.b64decode(shown.film.partition(",")[2])))
+    assert first.size == (768, 1536)

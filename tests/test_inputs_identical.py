@@ -1,6 +1,7 @@
 """No train/serve skew: trainer cache, evaluation and app hand the network the very same bytes for a film."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import evaluation.run as evaluation_run
 from cxr import phantom
 from cxr.data.sources import open_data
+from cxr.imaging.decode import decode_file
 from cxr.imaging.preprocess import to_input_batch
 from cxr.model.backend import Outputs
 from cxr.model.decision import DecisionSpec
@@ -18,7 +20,9 @@ from trainer.config import TrainConfig
 from trainer.recipes import RECIPES, Recipe
 from trainer.run import prepare
 from ui.api import endpoints
-from ui.tabs import film as film_tab
+from ui.tabs.album import Item
+from ui.tabs.read import read_item
+from ui.words import as_locale
 
 PER_FOLDER = 6
 
@@ -88,7 +92,7 @@ def test_trainer_evaluation_and_app_see_identical_bytes(recipe: Recipe, data: Pa
     for path, pixels in cached.items():
         backend.seen.clear()
         predictor.predict(endpoints._film(str(data / path)))
-        film_tab._read(Served(predictor), str(data / path), "en")
+        read_item(Served(predictor), Item(path, partial(decode_file, data / path)), as_locale("en"))
         assert len(backend.seen) == 2
         for served in backend.seen:
             assert served.tobytes() == to_input_batch(pixels[None]).tobytes(), path

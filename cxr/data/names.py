@@ -68,7 +68,7 @@ def is_clutter(path: str) -> bool:
 
 def is_hidden_film(path: str) -> bool:
     """True for clutter that may be somebody's film: an image's name, in a hidden folder or with a dot in front."""
-    name = path.rpartition("/")[2]
+    name = path.replace("\\", "/").rpartition("/")[2]
     visible = name.startswith("._") or _IN_SYSTEM_FOLDER.search(path) is not None
     return suffix_of(name) in SUFFIXES and not visible and is_clutter(path)
 
