@@ -148,7 +148,7 @@ def test_gate_lets_films_pass_and_refuses_what_is_none(metrics):
     from cxr.imaging.decode import decode_file, from_array
     from cxr.serving.local import load_model
 
-    assert metrics["refused"]["share"] <= 0.02 and metrics["validation"]["refused"]["share"] <= 0.02
+    assert metrics.refused.share <= 0.02 and metrics.validation.refused.share <= 0.02
     predictor = load_model(str(FOLDER))
     pictures = [*load_sample_images().images, data.camera(), data.coins(), data.page(), data.astronaut()]
     for picture in pictures:
