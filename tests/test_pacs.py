@@ -41,7 +41,7 @@ def pacs(tmp_path: Path) -> Iterator[orthanc.Orthanc]:
 
 
 def config(url: str, out: Path, store: bool = False, patience: float = 30.0) -> ScoreConfig:
-    return ScoreConfig("model", f"dicomweb:{url}", out, store, patience)
+    return ScoreConfig("model", f"dicomweb:{url}", out, store=store, patience=patience)
 
 
 def table(path: Path) -> dict[str, dict[str, str]]:
