@@ -57,6 +57,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def started() -> Iterator[None]:
     """An embedded Ray for all tests of this file, and a local S3 that its workers find in their environment."""
+    if not os.environ.get("CXR_RAY"):
+        pytest.skip("the Ray engine's tests take minutes on two cores: CXR_RAY=1 runs them")
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
