@@ -28,14 +28,14 @@ from cxr.model.backend import Backend
 from cxr.model.bundle import NetworkSpec
 from cxr.model.predictor import Predictor
 from cxr.phantom import add_opacity, make_phantom
-from cxr.types import FloatArray, Logits, ModelPixels
-from evaluation.boxes import box_figures, dilated, enlarged
+from cxr.types import FloatArray, ModelPixels
+from evaluation.boxes import box_figures
+from evaluation.evidence import energy_inside, evidence_maps, near, points_at
 
 LUNG_BOX = (0.10, 0.12, 0.90, 0.82)
 """Left, top, right and bottom of a region that holds both lungs of a film that fills its frame."""
 BORDER = 0.1
 POINTED_FILMS, RANDOMISED_FILMS = 100, 20
-_AT_ONCE = 32
 
 View = Callable[[ModelPixels], ModelPixels]
 
@@ -234,23 +234,22 @@ def _pointing(predictor: Predictor, pairs: Sequence[_Pair]) -> dict[str, Any]:
     """
     if not pairs:
         return {"n": 0, **dict.fromkeys(_POINTING)}
-    before, _ = _evidence(predictor, np.stack([pair.healthy for pair in pairs]))
-    after, logits = _evidence(predictor, np.stack([pair.ill for pair in pairs]))
-    reach = round(predictor.preprocess.size / after.shape[1] / 2)
-    targets = [dilated(pair.mask, reach) for pair in pairs]
+    masks = [pair.mask for pair in pairs]
+    before, _ = evidence_maps(predictor, np.stack([pair.healthy for pair in pairs]))
+    after, logits = evidence_maps(predictor, np.stack([pair.ill for pair in pairs]))
     hits, of_change, of_mean = (
-        np.array([_points_at(one, target) for one, target in zip(maps, targets, strict=True)])
+        np.array([points_at(one, mask) for one, mask in zip(maps, masks, strict=True)])
         for maps in (after, after - before, np.broadcast_to(before.mean(axis=0), after.shape))
     )
-    energies = [_energy(one, pair.mask) for one, pair in zip(after, pairs, strict=True)]
+    energies = np.array([energy_inside(one, mask) for one, mask in zip(after, masks, strict=True)])
     called = predictor.decision.probabilities(logits) >= predictor.decision.threshold
     figures = (
         _mean(hits),
         _mean(of_change),
         _mean(of_mean),
-        _mean([target.mean() for target in targets]),
-        _mean([energy for energy in energies if energy is not None]),
-        _mean([pair.mask.mean() for pair in pairs]),
+        _mean([near(mask, after[0]).mean() for mask in masks]),
+        _mean(energies[~np.isnan(energies)]),
+        _mean([mask.mean() for mask in masks]),
         _mean(called),
         _mean(hits[called]),
     )
@@ -269,34 +268,15 @@ _POINTING = (
 )
 
 
-def _evidence(predictor: Predictor, pixels: ModelPixels) -> tuple[FloatArray, Logits]:
-    """The evidence maps at their own resolution, (n, height, width), and the logits, (n,)."""
-    parts = [
-        predictor.backend.evidence(to_input_batch(pixels[start : start + _AT_ONCE]))
-        for start in range(0, len(pixels), _AT_ONCE)
-    ]
-    maps = np.concatenate([maps for _, maps in parts]).astype(np.float64)
-    return maps, np.concatenate([found.logits for found, _ in parts])
-
-
-def _energy(places: FloatArray, mask: np.ndarray) -> float | None:
-    positive = np.maximum(enlarged(places, mask), 0)
-    return float(positive[mask].sum() / positive.sum()) if positive.any() else None
-
-
 def _likeness(predictor: Predictor, films: LoadedFilms) -> dict[str, Any]:
     """How alike the maps of different films are: median correlation of a film's map with the mean of all maps.
 
     At 1 a map says nothing of its film.
     """
-    maps, _ = _evidence(predictor, films.pixels)
+    maps, _ = evidence_maps(predictor, films.pixels)
     flat, mean = maps.reshape(len(maps), -1), maps.mean(axis=0).ravel()
     alike = [float(np.corrcoef(one, mean)[0, 1]) for one in flat if one.std() and mean.std()]
     return {"n": len(alike), "correlation": float(np.median(alike)) if alike else None}
-
-
-def _points_at(places: FloatArray, target: np.ndarray) -> bool:
-    return bool(target.flat[enlarged(places, target).argmax()])
 
 
 def _mean(values: Any) -> float | None:

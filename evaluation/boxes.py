@@ -14,18 +14,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from cxr.data.loading import LoadedFilms
 from cxr.data.rsna import box_mask
-from cxr.imaging.preprocess import to_input_batch
 from cxr.model.predictor import Predictor
 from cxr.types import FloatArray
+from evaluation.evidence import Mask, energy_inside, evidence_maps, near, points_at
 from evaluation.resampling import group_weights
-
-_AT_ONCE = 32
-Mask = NDArray[np.bool_]
 
 
 def box_figures(
@@ -49,13 +44,12 @@ def box_figures(
     boxed = films.take([bool(film.boxes) for film in films.films])
     if not boxed.films:
         return None
-    maps = _maps(predictor, boxed)
+    maps, _ = evidence_maps(predictor, boxed.pixels)
     masks = [box_mask(film, predictor.preprocess.size) for film in boxed.films]
     groups = [film.patient for film in boxed.films]
     measured = {"model": _agreement(maps, masks), "mean_map": _agreement(_means_of_others(maps), masks)}
-    reach = _half_a_cell(maps, predictor.preprocess.size)
     chance = {
-        "peak": np.array([dilated(mask, reach).mean() for mask in masks]),
+        "peak": np.array([near(mask, maps[0]).mean() for mask in masks]),
         "energy": np.array([mask.mean() for mask in masks]),
     }
     return {
@@ -71,15 +65,6 @@ def box_figures(
     }
 
 
-def _maps(predictor: Predictor, films: LoadedFilms) -> FloatArray:
-    """The evidence maps at their own resolution, (n, height, width)."""
-    batches = (
-        predictor.backend.evidence(to_input_batch(films.pixels[start : start + _AT_ONCE]))[1]
-        for start in range(0, len(films.films), _AT_ONCE)
-    )
-    return np.concatenate(list(batches)).astype(np.float64)
-
-
 def _means_of_others(maps: FloatArray) -> FloatArray:
     """For each film the mean map of the other films, (n, height, width); NaN where there are no others."""
     with np.errstate(invalid="ignore"):
@@ -88,15 +73,11 @@ def _means_of_others(maps: FloatArray) -> FloatArray:
 
 def _agreement(maps: FloatArray, masks: Sequence[Mask]) -> dict[str, FloatArray]:
     """Peak (0 or 1) and energy (0 to 1) of each film; NaN where there is no map, or no evidence for pneumonia."""
-    reach = _half_a_cell(maps, len(masks[0]))
-    peaks, energies = [], []
-    for one, mask in zip(maps, masks, strict=True):
-        fine = enlarged(one, mask)
-        known = np.isfinite(fine).all()
-        peaks.append(float(dilated(mask, reach).flat[fine.argmax()]) if known else np.nan)
-        positive = np.maximum(fine, 0)
-        energies.append(positive[mask].sum() / positive.sum() if known and positive.any() else np.nan)
-    return {"peak": np.array(peaks), "energy": np.array(energies)}
+    pairs = [(one, mask, np.isfinite(one).all()) for one, mask in zip(maps, masks, strict=True)]
+    return {
+        "peak": np.array([float(points_at(one, mask)) if known else np.nan for one, mask, known in pairs]),
+        "energy": np.array([energy_inside(one, mask) if known else np.nan for one, mask, known in pairs]),
+    }
 
 
 def _figure(values: FloatArray, groups: Sequence[str], resamples: int, seed: int) -> dict[str, Any]:
@@ -112,25 +93,3 @@ def _figure(values: FloatArray, groups: Sequence[str], resamples: int, seed: int
     ]
     interval = np.percentile(np.concatenate(means), [2.5, 97.5]).tolist() if means else None
     return {"value": float(values[known].mean()), "ci95": interval}
-
-
-# --- Maps and masks, for the pointing game on planted opacities, too
-
-
-def enlarged(places: FloatArray, mask: Mask) -> FloatArray:
-    """A map at the resolution of a mask, as the app enlarges it."""
-    return np.asarray(
-        Image.fromarray(places.astype(np.float32)).resize(mask.shape[::-1], Image.Resampling.BILINEAR)
-    ).astype(np.float64)
-
-
-def dilated(mask: Mask, reach: int) -> Mask:
-    """The mask grown by `reach` pixels to all sides."""
-    if not reach:  # a filter of one pixel crashes Pillow
-        return mask
-    grown = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * reach + 1))
-    return np.asarray(grown) > 0
-
-
-def _half_a_cell(maps: FloatArray, side: int) -> int:
-    return round(side / maps.shape[1] / 2)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from cxr.data.loading import LoadedFilms
 from cxr.model.predictions import ScoredFilm
@@ -47,6 +46,9 @@ def elsewhere(
 
 def roc_auc(rows: Sequence[ScoredFilm], seed: int = 0) -> dict[str, Any] | None:
     """The area under the ROC curve as {"value", "ci95"}; None where one class is missing."""
+    # Here, because the trainer's commands, which all know of references, should not load scikit-learn for --help.
+    from sklearn.metrics import roc_auc_score
+
     y_true, y_prob = labels_and_probabilities(rows)
     if not 0 < y_true.mean() < 1:
         return None

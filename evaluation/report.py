@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from cxr.files import write_text
 from cxr.model.figures import FIGURES, Metrics
 from cxr.model.predictions import ScoredFilm
 from evaluation.config import DISCLAIMER
 from evaluation.drawing import PHANTOM_NOTE, is_phantom
+from evaluation.html import html_templates
 
 SUBGROUP_FIGURES = ("roc_auc", "accuracy", "sensitivity", "specificity")
 
@@ -63,14 +62,7 @@ POINTED_NAMES = {
     "phantoms": "phantoms with an opacity",
 }
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-)
+_TEMPLATES = html_templates(Path(__file__).with_name("templates"))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from cxr.model.bundle import Bundle
 from cxr.model.keras_backend import KerasBackend
 from cxr.types import Logits, ModelPixels
 from trainer.augment import augment
+from trainer.fit import adamw
 from trainer.recipes import DEFAULT, Augmentation, Recipe
 
 EPOCHS, BATCH, RATE, DECAY = 8, 16, 1e-4, 0.01
@@ -46,8 +47,7 @@ def tune(
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=RATE, warmup_steps=steps // 10 + 1
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=DECAY)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer = adamw(rate, DECAY)
     optimizer.build(model.trainable_variables)
     weight = ((len(y_true) / 2) / np.bincount(y_true, minlength=2))[y_true]
     rng = np.random.default_rng(seed)
@@ -74,8 +74,6 @@ def tune(
 
 def logits_of(model: keras.Model, pixels: ModelPixels) -> Logits:
     """Logits (n,) of films uint8 (n, size, size)."""
-    from cxr.model.keras_backend import KerasBackend
-
     backend = KerasBackend(model)
     starts = range(0, len(pixels), _SCORED_AT_ONCE)
     parts = [backend.outputs(to_input_batch(pixels[at : at + _SCORED_AT_ONCE])).logits for at in starts]

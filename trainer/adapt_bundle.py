@@ -4,7 +4,6 @@ The place's files and patients go into it as numbers: a bundle travels, and the 
 """
 
 import csv
-import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from cxr.data.loading import LoadedFilms
 from cxr.export.onnx_export import export_checked
-from cxr.files import sha256_of_file, write_text
+from cxr.files import sha256_of_file
 from cxr.imaging.decode import decode
 from cxr.model.bundle import (
     EXPORT_FILE,
@@ -42,7 +41,7 @@ from trainer.adapt_place import Adapted, Place
 from trainer.bundling import save_model
 from trainer.calibrate import with_unfamiliar_band
 from trainer.card import write_card
-from trainer.examples import COLUMNS
+from trainer.examples import probability_cell, write_table
 
 SPLIT = "cross-validation"
 _COMPARED_FILMS = 200
@@ -178,10 +177,6 @@ def _copy_examples(source: Path, target: Path, predictor: Predictor) -> None:
     for row in rows:
         name = Path(row["file"]).name
         shutil.copyfile(source / name, target / name)
-        probability = predictor.predict(decode((source / name).read_bytes(), name)).probability
-        row["probability"] = "" if probability is None else f"{probability:.6f}"
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(target / "examples.csv", text.getvalue())
+        answer = predictor.predict(decode((source / name).read_bytes(), name))
+        row["probability"] = probability_cell(answer.probability)
+    write_table(target, rows)

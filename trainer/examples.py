@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,25 @@ def write_examples(
             {
                 "file": name,
                 "truth": film.label,
-                "probability": "" if probability is None else f"{probability:.6f}",
+                "probability": probability_cell(probability),
                 "attribution": attribution,
             }
         )
+    write_table(folder, rows)
+
+
+def write_table(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write examples.csv, with COLUMNS of `rows`."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "examples.csv", stream.getvalue())
+
+
+def probability_cell(probability: float | None) -> str:
+    """A probability as examples.csv holds it; empty for an image that is refused."""
+    return "" if probability is None else f"{probability:.6f}"
 
 
 def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:

@@ -327,7 +327,12 @@ def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], floa
 def _optimizer(recipe: Recipe) -> keras.Optimizer:
     if not recipe.weight_decay:
         return keras.optimizers.Adam(recipe.learning_rate)
-    optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return adamw(recipe.learning_rate, recipe.weight_decay)
+
+
+def adamw(rate: Any, weight_decay: float) -> keras.Optimizer:
+    """AdamW at a learning rate, or a schedule of it, that decays kernels only."""
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay)
     # Decaying a norm's scale or a bias only fights the next layer.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -213,10 +213,9 @@ def freeze(model: keras.Model, stages_kept: int, norms_kept: bool) -> None:
         stages_kept: the stem and so many first stages keep their weights and their batch statistics.
         norms_kept: the batch norms of all other stages keep scale, offset and statistics as well.
     """
-    kept = ("stem_", *(f"stage{number}_" for number in range(1, stages_kept + 1))) if stages_kept else ()
+    first = ("stem_", *(f"stage{number}_" for number in range(1, stages_kept + 1))) if stages_kept else ()
+    body = ("stem_", "stage", "top_")
     for layer in model.layers:
-        norm = (
-            norms_kept and layer.name.startswith(("stem_", "stage", "top_")) and layer.name.endswith("_norm")
-        )
-        if norm or layer.name.startswith(kept or ("never:",)):
+        is_norm = layer.name.startswith(body) and layer.name.endswith("_norm")
+        if layer.name.startswith(first) or (norms_kept and is_norm):
             layer.trainable = False

@@ -4,19 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from evaluation.html import html_templates
 from ui.words import Locale, attribution, brief_percent, language_of, number, percent, say
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-)
+_TEMPLATES = html_templates(Path(__file__).with_name("templates"))
 _SPOKEN = {
     "say": say,
     "number": number,

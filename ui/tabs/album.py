@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import gradio as gr
+
 from cxr.imaging.decode import GrayImage
+from ui.tabs.part import Part
+
+REMEMBER_SECONDS = 1800
+"""How long what a visitor was shown is kept after they left."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +51,12 @@ class Album:
     def turned(self, step: int) -> "Album":
         """The album with the film open that is `step` further on; at its ends it stays."""
         return replace(self, place=min(max(self.place + step, 0), len(self.items) - 1))
+
+
+@dataclass(frozen=True)
+class AlbumTab:
+    """A tab with an album, for the page. album: its films; table: its `select` tells which is to be opened."""
+
+    part: Part
+    album: gr.State
+    table: gr.HTML

@@ -11,11 +11,10 @@ from ui.api.limits import KEEP_SECONDS
 from ui.api.served_model import Example
 from ui.html import panels
 from ui.html.reading import Reading
+from ui.tabs.album import REMEMBER_SECONDS
 from ui.tabs.part import Part
 from ui.tabs.read import shown_result
 from ui.words import DEFAULT_LOCALE, Locale, attribution, is_phantom, say
-
-_REMEMBER_SECONDS = 1800
 
 
 class Bench:
@@ -29,7 +28,7 @@ class Bench:
         first = DEFAULT_LOCALE
         self.reading = gr.State(None)
         self.item = gr.State(None, time_to_live=KEEP_SECONDS)
-        self.album = gr.State(None, time_to_live=_REMEMBER_SECONDS)
+        self.album = gr.State(None, time_to_live=REMEMBER_SECONDS)
         with gr.Row(visible=False, elem_id="neighbours") as self.neighbours:
             self.back = gr.Button(say("album.back", first), elem_id="back", size="sm", min_width=80)
             self.place = gr.HTML(elem_id="place")

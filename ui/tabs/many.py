@@ -1,7 +1,6 @@
 """The tab that reads many films: files, a folder, or one .zip; each opens in the viewer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -15,31 +14,21 @@ from ui.api.limits import NETWORK
 from ui.assets import script
 from ui.html import about, many
 from ui.html.render import render
-from ui.tabs.album import Album, Item
+from ui.tabs.album import REMEMBER_SECONDS, Album, AlbumTab, Item
 from ui.tabs.part import HIDDEN, Part
 from ui.tabs.problems import problem
 from ui.tabs.read import decided, own_decision
 from ui.words import DEFAULT_LOCALE, Locale, as_locale, say
 
-_REMEMBER_SECONDS = 1800
 _TELL_EVERY = 8
 """Films between two reports of progress."""
 
 
-@dataclass(frozen=True)
-class ManyTab:
-    """The tab, for the page. album: the films of the batch; table: its `select` tells which is to be opened."""
-
-    part: Part
-    album: gr.State
-    table: gr.HTML
-
-
-def add_many_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> ManyTab:
+def add_many_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> AlbumTab:
     """Lay the tab out, inside a gr.Tab, and wire it. threshold: the visitor's own for this session, or None."""
     first = DEFAULT_LOCALE
-    readings = gr.State(None, time_to_live=_REMEMBER_SECONDS)
-    album = gr.State(None, time_to_live=_REMEMBER_SECONDS)
+    readings = gr.State(None, time_to_live=REMEMBER_SECONDS)
+    album = gr.State(None, time_to_live=REMEMBER_SECONDS)
     intro = gr.HTML(_intro(first))
     with gr.Row(elem_id="many-drop"):
         upload = gr.UploadButton(
@@ -93,7 +82,7 @@ def add_many_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> M
         **NETWORK,
         **HIDDEN,
     )
-    return ManyTab(Part([intro, upload, folder, hint, status, table], [readings], again), album, table)
+    return AlbumTab(Part([intro, upload, folder, hint, status, table], [readings], again), album, table)
 
 
 def _intro(locale: Locale) -> str:

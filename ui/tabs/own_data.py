@@ -1,6 +1,5 @@
 """The tab that checks the model on a visitor's own labelled films. What it computes, `evaluation` computes."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from ui.api.limits import NETWORK
 from ui.assets import script, style
 from ui.html import about, own_data
 from ui.html.render import render
-from ui.tabs.album import Album, Item
+from ui.tabs.album import REMEMBER_SECONDS, Album, AlbumTab, Item
 from ui.tabs.part import HIDDEN, Part, percent_slider, prevalence_slider
 from ui.tabs.problems import problem
 from ui.words import DEFAULT_LOCALE, Locale, as_locale, brief_percent, number, say
@@ -29,24 +28,14 @@ MOST_FILMS = 2000
 """Films that one check may hold here; `python -m evaluation` knows no limit."""
 _MOST_ERRORS = 24
 _TARGET = 95.0
-_REMEMBER_SECONDS = 1800
 
 
-@dataclass(frozen=True)
-class OwnTab:
-    """The tab, for the page. album: the model's errors; table: its `select` tells which is to be opened."""
-
-    part: Part
-    album: gr.State
-    table: gr.HTML
-
-
-def add_own_data_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> OwnTab:
+def add_own_data_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> AlbumTab:
     """Lay the tab out, inside a gr.Tab, and wire it. threshold: the visitor's own for this session, or None."""
     first = DEFAULT_LOCALE
-    checked = gr.State(None, time_to_live=_REMEMBER_SECONDS)
-    wrong = gr.State((), time_to_live=_REMEMBER_SECONDS)
-    album = gr.State(None, time_to_live=_REMEMBER_SECONDS)
+    checked = gr.State(None, time_to_live=REMEMBER_SECONDS)
+    wrong = gr.State((), time_to_live=REMEMBER_SECONDS)
+    album = gr.State(None, time_to_live=REMEMBER_SECONDS)
     intro = gr.HTML(_intro(first), elem_id="own-intro")
     with gr.Row(elem_id="own-controls"):
         target = percent_slider("own.target", "own-target", 50, 99.5, _TARGET, 0.5)
@@ -139,7 +128,7 @@ def add_own_data_tab(serving: Serving, language: gr.Radio, threshold: gr.State) 
     leave.click(lambda: [None, ""], None, [threshold, using], **quiet)
     spoken = [intro, target, prevalence, upload, status, result, errors, use, leave, using]
     part = Part(spoken, [checked, target, prevalence, wrong, threshold], again)
-    return OwnTab(part, album, errors)
+    return AlbumTab(part, album, errors)
 
 
 def _item(found: "OwnData", archive: Path, row: ScoredFilm) -> Item:
