@@ -261,7 +261,7 @@ LITE_FINETUNE = FINETUNE.model_copy(
         "frozen_norms": True,
         "planting": Planting(planted=2, reference=2, reference_planted=3),
         "batch_size": 24,
-        "epochs": 6,
+        "epochs": 12,
         "learning_rate": 1e-3,
         # An erased rectangle looks like an opacity, and would keep its film's class.
         "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),
