@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import trainer  # noqa: F401  it settles how TensorFlow computes, which is read once, before any test imports that
 from cxr.export.cache import VARIABLE
+from cxr.log import OUR_LOGGERS
 from cxr.model.predictor import Predictor
 from cxr.serving.slot import Served
 
@@ -50,6 +52,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def restored_log() -> Iterator[None]:
+    """What a command run within the tests' process changes of its log (`cxr.log.configure`), put back."""
+    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in OUR_LOGGERS}
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 @pytest.fixture(scope="session")

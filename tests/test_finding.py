@@ -83,7 +83,7 @@ def test_a_tree_may_be_deep_and_system_folders_are_not_read(tmp_path: Path) -> N
     deep = tmp_path
     for _ in range(1200):
         deep = deep / "d"
-    deep.mkdir(parents=True)
+        deep.mkdir()
     (deep / "x.png").touch()
     files, passed_over = found(tmp_path)
     assert files == [f"{'d/' * 1200}x.png"]

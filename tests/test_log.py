@@ -11,20 +11,6 @@ from cxr.errors import ImageError, UsageError
 from cxr.log import configure, kept_in, logged
 
 
-@pytest.fixture(autouse=True)
-def restored():
-    """What `configure` changes of the process, put back."""
-    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in log.OUR_LOGGERS}
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-
-
 def test_text_lines_of_ours_from_info_on_and_of_others_from_warning_on(capsys, monkeypatch):
     monkeypatch.delenv(log.VARIABLE, raising=False)
     configure()

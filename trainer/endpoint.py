@@ -14,7 +14,9 @@ _PROGRAM = (
     "ui/__init__.py",
     "ui/words",
     "ui/api/__init__.py",
+    "ui/api/batch.py",
     "ui/api/endpoint.py",
+    "ui/api/limits.py",
     "ui/api/schema.py",
     "ui/api/served_model.py",
 )
