@@ -163,6 +163,7 @@ def test_full_screen_and_keys_do_not_reach_into_what_is_typed(visit: Any, tmp_pa
     seen.page.locator("#prevalence :is(input, textarea)").press_sequentially("hir")
     assert state(seen, inverted="false")["map"] == "true"
     seen.page.locator("#result .reading").focus()
+    playwright.expect(seen.page.locator("#prevalence :is(input, textarea)")).not_to_be_focused()
     seen.page.keyboard.press("f")
     seen.page.wait_for_function("document.fullscreenElement?.localName === 'film-viewer'")
     seen.page.keyboard.press("f")
@@ -398,6 +399,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
+SETTLED = """!document.querySelector('.pending')
+  && document.getAnimations().every((one) => one.playState === 'finished')"""
+"""What Gradio is about to replace, or lays its progress over, is pale for a moment."""
 AXE = """axe.run(document, {
   resultTypes: ['violations'],
   // An experimental rule that asks of Gradio's own buttons that their labels repeat what stands on them.
@@ -412,6 +416,7 @@ def test_axe_finds_no_serious_fault(visit: Any, axe: str, tmp_path: Path, scheme
     faults: set[str] = set()
 
     def look() -> None:
+        seen.page.wait_for_function(SETTLED)
         found = seen.page.evaluate(AXE)
         for fault in found["violations"]:
             if fault["impact"] in ("serious", "critical"):

@@ -3,7 +3,6 @@
   for (const close of document.querySelectorAll('[data-testid=toast-close]')) close.click();
   const panel = document.querySelector('#result .reading'), narrow = innerWidth <= 640;
   if (!panel) return;
-  panel.tabIndex = -1;
   panel.focus({preventScroll: true});
   (narrow ? document.getElementById('bench') : panel).scrollIntoView({block: narrow ? 'start' : 'nearest'});
 }, 50)
