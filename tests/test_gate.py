@@ -181,6 +181,45 @@ def test_films_of_another_hospital_are_accepted_but_unfamiliar(gate_of_two):
     assert np.mean([word.code == "unlike_training" for word in elsewhere]) >= 0.9
 
 
+def narrow(films: np.ndarray) -> np.ndarray:
+    """Films of chests half as wide, on black."""
+    half = films[:, :, ::2]
+    side = np.zeros_like(half[:, :, : half.shape[2] // 2])
+    return np.concatenate([side, half, side], axis=2)
+
+
+@pytest.fixture(scope="module")
+def gate_with_phantoms() -> InputGate:
+    """Of a home that is unlike phantoms, and of phantoms as they are."""
+    home = GateFilms("home", narrow(phantoms(range(300, 500))), narrow(phantoms(range(500, 560))))
+    drawn = GateFilms("phantoms", phantoms(range(200)), phantoms(range(200, 300)))
+    return fit_gate(TRUNK, home, phantoms=drawn)  # type: ignore[arg-type]
+
+
+def test_phantoms_are_a_group_apart(gate_with_phantoms):
+    films = np.concatenate([phantoms(range(600, 640)), narrow(phantoms(range(600, 640)))])
+    words = judge_all(gate_with_phantoms, films)
+    without = judge_all(replace(gate_with_phantoms, phantoms=None), films)
+    assert np.mean([word.accepted for word in words]) >= 0.95
+    assert np.mean([word.code == "unlike_training" for word in words[:40]]) >= 0.9
+    assert np.mean([word.code == "" for word in words[40:]]) >= 0.9
+    assert not any(word.accepted for word in without[:40])
+    # What stands between both groups is like neither.
+    between = (films[:40] // 2) + (films[40:] // 2)
+    halves = np.concatenate([films[:40, :64], films[40:, 64:]], axis=1)
+    for mixed in (halves, 255 - between):
+        assert not any(word.accepted for word in judge_all(gate_with_phantoms, mixed))
+
+
+def test_gate_with_phantoms_is_read_back(gate_with_phantoms, tmp_path):
+    save_gate(tmp_path / "gate.npz", gate_with_phantoms)
+    again = load_gate(tmp_path / "gate.npz")
+    films = np.concatenate([phantoms(range(600, 610)), 255 - phantoms(range(600, 610))])
+    for before, after in zip(judge_all(gate_with_phantoms, films), judge_all(again, films), strict=True):
+        assert (before.accepted, before.code) == (after.accepted, after.code)
+        assert before.scores == pytest.approx(after.scores, rel=1e-4)
+
+
 def test_another_hospital_within_the_spread_of_home_is_unfamiliar(gate_of_two):
     # Distance alone takes films from the edge of the other hospital's exposure for films of home.
     film = phantoms(range(600, 640))

@@ -1,8 +1,7 @@
 """The input gate of a place that a bundle is adapted to: its own films are accepted and are what is familiar.
 
 What the parent accepts is accepted still, as unfamiliar where it is unlike the place's films, and so what is refused is
-refused for a true reason. Of a few films
-only the mean can be known; how films spread about it is then the parent's.
+refused for a true reason. Of a few films only the mean can be known; how films spread about it is then the parent's.
 """
 
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ def gate_of_place(parent: InputGate, predictor: Predictor, films: LoadedFilms, o
     else:
         usual = _own(parent, predictor, films)
     place = {view: Border(border.cloud, border.limit * SLACK[view]) for view, border in usual.items()}
-    return InputGate(parent.accepted, usual, parent.posture, place=place)
+    return InputGate(parent.accepted, usual, parent.posture, place=place, phantoms=parent.phantoms)
 
 
 def gate_of_new_features(predictor: Predictor, films: LoadedFilms, seed: int) -> InputGate:

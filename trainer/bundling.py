@@ -12,6 +12,7 @@ import keras
 
 from cxr import __version__
 from cxr.data.films import Film, write_manifest
+from cxr.data.sources import PhantomSource
 from cxr.export.onnx_export import export_checked
 from cxr.files import sha256_of_file, write_json, write_text
 from cxr.model.bundle import (
@@ -39,7 +40,7 @@ from trainer.card import write_card
 from trainer.config import TrainConfig
 from trainer.examples import write_examples
 from trainer.fit import Fitted, history_csv
-from trainer.gating import GateFilms, fit_gate, gate_rule
+from trainer.gating import GateFilms, fit_gate, gate_rule, phantoms_for_gate
 from trainer.members import joined_network, members_alone
 from trainer.prepared import Prepared
 from trainer.recipes import Recipe
@@ -132,7 +133,9 @@ def _choose_decision_and_gate(
     export = write_export(folder, content, record)
     served = Predictor(OnnxBackend(content, path.read_bytes()), recipe.preprocess, decision, identity)
     home = GateFilms(prepared.identity.id, prepared.train.pixels, validation.pixels)
-    gate = fit_gate(served, home, [reference.for_gate for reference in prepared.references], run.seed)
+    references = [reference.for_gate for reference in prepared.references]
+    phantoms = phantoms_for_gate(recipe.preprocess) if _shows_phantoms(config, prepared) else None
+    gate = fit_gate(served, home, references, run.seed, phantoms)
     save_gate(folder / GATE_FILE, gate)
     normal = normal_films(prepared.references)
     if normal is not None:
@@ -140,9 +143,15 @@ def _choose_decision_and_gate(
     return Predictor(served.backend, recipe.preprocess, decision, identity, gate=gate), export
 
 
+def _shows_phantoms(config: TrainConfig, prepared: Prepared) -> bool:
+    """Whether the gallery holds images that are of another kind than the films, and is to be read all the same."""
+    return config.pictures == "phantoms" and not isinstance(prepared.source, PhantomSource)
+
+
 def _gate_rule(predictor: Predictor, prepared: Prepared) -> str:
-    views = predictor.gate.accepted if predictor.gate else ()
-    return gate_rule([reference.for_gate for reference in prepared.references], views)
+    gate = predictor.gate
+    references = [reference.for_gate for reference in prepared.references]
+    return gate_rule(references, gate.accepted if gate else (), bool(gate and gate.phantoms))
 
 
 def _measure(

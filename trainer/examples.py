@@ -75,12 +75,18 @@ def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:
 
 def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
     """Two clear films of each kind, and where there are such an error of each kind and an uncertain one."""
-    logits = predictor.logits(held_out.pixels)
-    probabilities = predictor.decision.probabilities(logits)
+    outputs = predictor.outputs(held_out.pixels)
+    probabilities = predictor.decision.probabilities(outputs.logits)
+    familiar = [not word.code for word in predictor.assess(held_out.pixels, outputs)]
     threshold = predictor.decision.threshold
     margin = np.abs(logit(probabilities) - logit(np.array([threshold])))
     wrong = (probabilities >= threshold) != held_out.y_true.astype(bool)
-    labels = np.array([predictor.decision.decide(p) for p in probabilities])
+    labels = np.array(
+        [
+            predictor.decision.decide(value, known)
+            for value, known in zip(probabilities, familiar, strict=True)
+        ]
+    )
     kinds = np.array([film.subtype or film.label for film in held_out.films])
     chosen: list[int] = []
     for kind in np.unique(kinds):

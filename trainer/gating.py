@@ -3,7 +3,8 @@
 Films of several hospitals say what is accepted: the training films, and `references`, films of other hospitals that
 are used for the gate alone. The films of the data set on which the model is measured say what is familiar. No image
 that is not a chest film takes part: what is unlike chest films is refused, whatever it is. Turned, inverted and
-cropped copies of the same films teach what is not upright.
+cropped copies of the same films teach what is not upright. Phantoms, which are no films, are a group apart, and only of
+a bundle that shows them in place of films: the films' limits do not change by them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,8 @@ import numpy as np
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from cxr.imaging.decode import decode
+from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.model.backend import Outputs
 from cxr.model.input_gate import (
     OF_PIXELS,
@@ -27,6 +30,7 @@ from cxr.model.input_gate import (
     rows_of,
 )
 from cxr.model.predictor import Predictor
+from cxr.phantom import phantom_jpeg, phantom_split
 from cxr.types import ModelPixels
 from trainer.perturb import perturb
 from trainer.recipes import Augmentation
@@ -37,10 +41,11 @@ QUANTILE, SLACK = 0.995, {"layout": 1.25, "edges": 1.25, "trunk": 1.25, "feature
 below, times the slack of its view."""
 MOST_FITTED = 2000
 """Of one hospital's films, how many the gate is fitted to at most: enough for 64 directions, and soon seen."""
-POSTURE_FILMS = 600
-"""How many films, half of them from the references where there are any, are turned, inverted and cropped."""
+POSTURE_FILMS = 800
+"""How many films, as many of each group, are turned, inverted and cropped."""
 ORIGIN_C = 0.01
 """Inverse strength of the penalty of what tells home from other hospitals; from 1e-4 to 0.1 it hardly matters."""
+_PHANTOMS = 900
 _ANOTHER_POSITION = Augmentation(rotation=7, zoom=0.1, stretch=0.1, shift=0.04, gamma=0.35)
 """What may differ between two takes of one child: the gate has to let it pass."""
 
@@ -65,7 +70,15 @@ class _Seen:
     outputs: Outputs
 
 
-def gate_rule(references: Sequence[GateFilms], views: Iterable[str]) -> str:
+def phantoms_for_gate(spec: PreprocessSpec) -> GateFilms:
+    """Phantoms of patients that no other set of phantoms has, as a network with this preprocessing sees them."""
+    parts: dict[bool, list[ModelPixels]] = {True: [], False: []}
+    for record in phantom_split(_PHANTOMS, seed=1):
+        parts[record.split == "train"].append(to_model_pixels(decode(phantom_jpeg(record)), spec))
+    return GateFilms("phantoms", np.stack(parts[True]), np.stack(parts[False]))
+
+
+def gate_rule(references: Sequence[GateFilms], views: Iterable[str], with_phantoms: bool = False) -> str:
     """In words, for bundle.json, how the limits of a gate with these views were set."""
     elsewhere = "".join(f", {films.source} ({len(films.fitted):,} films)" for films in references)
     slacks = ", ".join(f"{SLACK[view]} for {view}" for view in views)
@@ -73,15 +86,20 @@ def gate_rule(references: Sequence[GateFilms], views: Iterable[str]) -> str:
         f", and to a logistic regression at least as much like them as {QUANTILE:.1%} of the validation films and "
         "more like them than like the other hospitals"
     )
+    drawn = "; or so within the distance from synthetic phantoms, a group apart" if with_phantoms else ""
     return (
         f"accepted: within the largest distance that {QUANTILE:.1%} of a hospital's held-out films stay below, times "
-        f"{slacks}; hospitals: the training data{elsewhere}. Familiar: within the distance from the training films "
-        f"alone that {QUANTILE:.1%} of the validation films stay below{origin if references else ''}"
+        f"{slacks}; hospitals: the training data{elsewhere}{drawn}. Familiar: within the distance from the training "
+        f"films alone that {QUANTILE:.1%} of the validation films stay below{origin if references else ''}"
     )
 
 
 def fit_gate(
-    predictor: Predictor, home: GateFilms, references: Sequence[GateFilms] = (), seed: int = 0
+    predictor: Predictor,
+    home: GateFilms,
+    references: Sequence[GateFilms] = (),
+    seed: int = 0,
+    phantoms: GateFilms | None = None,
 ) -> InputGate:
     """The gate of a network.
 
@@ -90,6 +108,7 @@ def fit_gate(
         home: The training films, and the validation films.
         references: Films of other hospitals, which the gate is to accept but not to call familiar.
         seed: Of the repositioned, turned and cropped copies.
+        phantoms: Synthetic radiographs that are to be accepted, too; None for none.
 
     Returns:
         A gate whose clouds are fitted to the fitted films and a repositioned copy of each; every hospital weighs as
@@ -104,9 +123,15 @@ def fit_gate(
     # Without references nothing tells another hospital but being at the edge of this one, in any view.
     familiar_views = [network_view] if references else list(accepted)
     familiar = {view: _familiar(view, fitted[0], held_out[0]) for view in familiar_views}
-    posture = _posture(predictor, hospitals, fitted, seed) if network_view == "trunk" else None
     origin = _origin(network_view, fitted, held_out[0]) if references else None
-    return InputGate(accepted, familiar, posture, origin)
+    drawn = None
+    if phantoms is not None:
+        seen = _seen(predictor, with_copies(phantoms.fitted, seed))
+        limits = _seen(predictor, phantoms.held_out)
+        drawn = {view: _accepted(view, [seen], [limits], _weights([len(seen.pixels)])) for view in accepted}
+        hospitals, fitted = [*hospitals, phantoms], [*fitted, seen]
+    posture = _posture(predictor, hospitals, fitted, seed) if network_view == "trunk" else None
+    return InputGate(accepted, familiar, posture, origin, phantoms=drawn)
 
 
 def fit_cloud(rows: Rows, directions: int, weights: Rows | None = None, scaled: bool = False) -> Cloud:

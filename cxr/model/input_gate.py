@@ -47,6 +47,8 @@ Turned and inverted films of three hospitals mostly lie below it, photographs an
 """
 
 _FORMAT = 2
+_GROUPS: Final = ("accepted", "familiar", "place", "phantoms")
+"""Of borders, as gate.npz names them."""
 _GRID, _EDGE_SIDE, _PLACES, _DIRECTIONS = 16, 80, 5, 8
 Rows = NDArray[np.float64]
 
@@ -150,6 +152,7 @@ class InputGate:
         origin: Must call a familiar film at home, too; None where the gate knows one hospital only.
         place: Films of the place that a bundle was adapted to, by the views of `accepted`: an image inside of all of
             these is accepted, too.
+        phantoms: The same of the project's synthetic radiographs, in bundles that show such in place of films.
     """
 
     accepted: Mapping[str, Border]
@@ -157,6 +160,7 @@ class InputGate:
     posture: Posture | None = None
     origin: Origin | None = None
     place: Mapping[str, Border] | None = None
+    phantoms: Mapping[str, Border] | None = None
 
     def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
         """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs.
@@ -179,14 +183,18 @@ class InputGate:
         used |= {self.origin.view} if self.origin else set()
         return [view for view in VIEWS if view in used]
 
+    def _groups(self) -> list[Mapping[str, Border]]:
+        """What an image may be like to be accepted, each group by the same views."""
+        return [self.accepted, *(group for group in (self.place, self.phantoms) if group)]
+
     def _scores(self, rows: Mapping[str, Rows]) -> dict[str, Rows]:
-        """Scores (n,) by view, of each image for those films that it is nearer to: all hospitals' or the place's."""
-        scores = {view: border.scores(rows[view]) for view, border in self.accepted.items()}
-        if self.place is None:
-            return scores
-        of_place = {view: self.place[view].scores(rows[view]) for view in scores}
-        nearer = np.max(list(of_place.values()), axis=0) < np.max(list(scores.values()), axis=0)
-        return {view: np.where(nearer, of_place[view], scores[view]) for view in scores}
+        """Scores (n,) by view, of each image for the group that it is nearest to."""
+        by_group = np.stack(
+            [[group[view].scores(rows[view]) for view in self.accepted] for group in self._groups()]
+        )  # (groups, views, n)
+        nearest = by_group.max(axis=1).argmin(axis=0)
+        chosen = by_group[nearest, :, np.arange(len(nearest))]  # (n, views)
+        return dict(zip(self.accepted, chosen.T, strict=True))
 
     def _familiar(self, rows: Mapping[str, Rows]) -> NDArray[np.bool_]:
         inside = [border.scores(rows[view]) <= 1 for view, border in self.familiar.items()]
@@ -224,8 +232,9 @@ class InputGate:
 
     def _fits(self, film: ModelPixels) -> bool:
         seen = {view: look(view, film[None]) for view in OF_PIXELS}
-        groups = [self.accepted, *([self.place] if self.place else [])]
-        return any(all(group[view].scores(rows)[0] <= 1 for view, rows in seen.items()) for group in groups)
+        return any(
+            all(group[view].scores(rows)[0] <= 1 for view, rows in seen.items()) for group in self._groups()
+        )
 
 
 def rows_of(view: str, pixels: ModelPixels, outputs: Outputs) -> Rows:
@@ -292,8 +301,8 @@ def _shrink(film: ModelPixels, side: int) -> Rows:
 def save_gate(path: Path, gate: InputGate) -> None:
     """Write the gate as a NumPy archive of plain arrays."""
     arrays: dict[str, NDArray] = {"format": np.array([_FORMAT])}
-    groups = (("accepted", gate.accepted), ("familiar", gate.familiar), ("place", gate.place or {}))
-    for group, borders in groups:
+    groups = (gate.accepted, gate.familiar, gate.place or {}, gate.phantoms or {})
+    for group, borders in zip(_GROUPS, groups, strict=True):
         for view, border in borders.items():
             arrays |= {f"{group}_{view}_{name}": value for name, value in _border_arrays(border).items()}
     if gate.posture is not None:
@@ -334,18 +343,19 @@ def _border_arrays(border: Border) -> dict[str, NDArray]:
 def _gate(arrays: Mapping[str, Rows]) -> InputGate:
     if arrays["format"][0] != _FORMAT:
         raise ValueError(f"format {arrays['format'][0]:g}")
-    accepted, familiar, place = (
+    accepted, familiar, place, phantoms = (
         {view: _border(arrays, f"{group}_{view}") for view in VIEWS if f"{group}_{view}_mean" in arrays}
-        for group in ("accepted", "familiar", "place")
+        for group in _GROUPS
     )
     if not accepted or not familiar:
         raise KeyError("no view")
-    if place and place.keys() != accepted.keys():
-        raise KeyError("other views of the place")
+    for group, borders in (("place", place), ("phantoms", phantoms)):
+        if borders and borders.keys() != accepted.keys():
+            raise KeyError(f"other views of the {group}")
     posture = None
     if "posture_weights" in arrays:
         posture = Posture(arrays["posture_weights"], arrays["posture_bias"])
-    return InputGate(accepted, familiar, posture, _origin(arrays), place or None)
+    return InputGate(accepted, familiar, posture, _origin(arrays), place or None, phantoms or None)
 
 
 def _origin(arrays: Mapping[str, Rows]) -> Origin | None:
