@@ -13,7 +13,7 @@ Every message is one or two plain sentences that name the thing, what is wrong w
 a folder of the machine that it came from: front ends show it as it is. `code` is stable, for programs.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import ValidationError
 
@@ -80,6 +80,9 @@ class ImageError(CxrError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type[Self], tuple[ImageRule, str]]:
+        return type(self), (self.code, str(self))  # else it could not be sent from one process to another
+
 
 class RequestError(UsageError):
     """What a caller asks for cannot be done: no file, too many of them, an impossible prevalence. `code` is stable."""
@@ -89,6 +92,9 @@ class RequestError(UsageError):
     def __init__(self, code: RequestRule, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[Self], tuple[RequestRule, str]]:
+        return type(self), (self.code, str(self))  # else it could not be sent from one process to another
 
 
 class DataError(CxrError):

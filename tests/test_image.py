@@ -1,6 +1,7 @@
 """Decoding: one golden value per kind of file, what is refused and how, and nothing else for any bytes at all."""
 
 import io
+import pickle
 import re
 import struct
 import time
@@ -17,7 +18,7 @@ from pydicom import dcmread
 from pydicom.encaps import get_frame
 
 from cxr import phantom
-from cxr.errors import ImageError
+from cxr.errors import ImageError, RequestError
 from cxr.imaging.decode import MAX_BYTES, GrayImage, decode, decode_file, from_array
 from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 
@@ -847,3 +848,12 @@ def test_a_message_names_the_file_and_never_its_folder(tmp_path: Path, kind: str
     assert "private" not in str(caught.value)
     assert "/" not in str(caught.value)
     assert "0x" not in str(caught.value)
+
+
+def test_errors_travel_between_processes():
+    for error in (
+        ImageError("too_small", "The image is small."),
+        RequestError("no_file", "No file was passed."),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), again.code, str(again)) == (type(error), error.code, str(error))

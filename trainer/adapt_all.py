@@ -19,6 +19,7 @@ from cxr.types import Logits, ModelPixels
 from trainer.augment import augment
 from trainer.fit import adamw
 from trainer.recipes import DEFAULT, Augmentation, Recipe
+from trainer.weighting import balanced_weights
 
 EPOCHS, BATCH, RATE, DECAY = 8, 16, 1e-4, 0.01
 _SCORED_AT_ONCE = 64
@@ -49,7 +50,7 @@ def tune(
     )
     optimizer = adamw(rate, DECAY)
     optimizer.build(model.trainable_variables)
-    weight = ((len(y_true) / 2) / np.bincount(y_true, minlength=2))[y_true]
+    weight = len(y_true) * balanced_weights(y_true)
     rng = np.random.default_rng(seed)
 
     @tf.function(reduce_retracing=True)

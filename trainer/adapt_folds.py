@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from cxr.model.decision import DecisionSpec, logit, sigmoid
 from cxr.types import Logits, Probabilities
 from trainer.calibrate import fit_decision, fit_scaling
+from trainer.weighting import balanced_weights
 
 Labels = NDArray[np.uint8]
 Index = NDArray[np.int64]
@@ -78,7 +79,7 @@ def _best(y_true: Labels, logits: NDArray[np.float64]) -> int:
     """The candidate with the lowest log loss once it is calibrated, both classes weighing the same."""
     if len(logits) == 1:
         return 0
-    weight = (0.5 / np.bincount(y_true, minlength=2))[y_true]
+    weight = balanced_weights(y_true)
     losses = []
     for row in logits:
         temperature, bias = fit_scaling(y_true, row, WORTHLESS)

@@ -21,6 +21,7 @@ from cxr.model.backend import Outputs
 from cxr.model.decision import sigmoid
 from cxr.model.efficientnet_lite import CONTEXT, EVIDENCE
 from cxr.types import Logits
+from trainer.weighting import balanced_weights
 
 Rows = NDArray[np.float64]
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -72,7 +73,7 @@ def fit_change(parent: Logits, features: Rows, y_true: NDArray[np.uint8], streng
     mean = features.mean(axis=0)
     spread = features.std(axis=0) + 1e-6
     rows = (features - mean) / spread
-    weight = len(y_true) * (0.5 / np.bincount(y_true, minlength=2))[y_true]
+    weight = len(y_true) * balanced_weights(y_true)
 
     def loss(values: Rows) -> tuple[float, Rows]:
         scale, bias, weights = values[0], values[1], values[2:]

@@ -5,6 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr.model.decision import DecisionSpec, logit, sigmoid
 from cxr.types import Logits
+from trainer.weighting import balanced_weights
 
 SENSITIVITY_FLOOR = 0.97
 UNCERTAIN_SHARE = 0.08
@@ -108,7 +109,7 @@ def _band(y_true: np.ndarray, probabilities: np.ndarray, threshold: float) -> tu
     centre = logit(np.array([threshold]))
     distance = np.abs(logit(probabilities) - centre)
     order = np.argsort(distance)
-    weight = (0.5 / np.bincount(y_true, minlength=2))[y_true][order]
+    weight = balanced_weights(y_true)[order]
     inside = int(np.searchsorted(np.cumsum(weight), UNCERTAIN_SHARE))
     half_width = distance[order[min(inside, len(order) - 1)]]
     low, high = sigmoid(centre + np.array([-half_width, half_width]))

@@ -33,6 +33,7 @@ from trainer.pretrained import set_initial_weights
 from trainer.recipes import Planting, Recipe
 from trainer.shown import PlantedFilms
 from trainer.training_run import TrainingRun
+from trainer.weighting import balanced_weights
 
 HISTORY_COLUMNS = ("epoch", "learning_rate", "loss", "val_loss", "val_roc_auc", "val_accuracy")
 Row = dict[str, float]
@@ -231,7 +232,7 @@ class _Training:
         y_prob = self._probabilities_of_all(films.pixels)
         weight = np.ones(len(y_true))
         if self.recipe.sampling == "balanced":
-            weight = (0.5 / np.bincount(y_true, minlength=2))[y_true]
+            weight = balanced_weights(y_true)
         loss = log_loss(y_true, y_prob.clip(1e-7, 1 - 1e-7), sample_weight=weight, labels=[0, 1])
         accuracy = float(np.average((y_prob >= 0.5) == y_true, weights=weight))
         return {
