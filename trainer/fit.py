@@ -25,6 +25,7 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.files import write_bytes, write_text
 from cxr.imaging.preprocess import to_input_batch
+from cxr.model.decision import logit, sigmoid
 from cxr.model.efficientnet_lite import freeze
 from cxr.model.networks import build_network
 from trainer.augment import augment, augment_with, mix
@@ -225,11 +226,21 @@ class _Training:
         return self._step(films, targets)
 
     def validate(self, films: LoadedFilms) -> Row:
-        """Loss, AUC and accuracy of the averaged weights; with balanced sampling both classes weigh the same."""
+        """Loss, AUC and accuracy of the averaged weights; with balanced sampling both classes weigh the same.
+
+        Where the finished network is calibrated on these films, so are its answers here: an epoch that is only too sure
+        of itself loses nothing by it.
+        """
         from sklearn.metrics import log_loss, roc_auc_score
+
+        from trainer.calibrate import fit_scaling
 
         y_true = films.y_true
         y_prob = self._probabilities_of_all(films.pixels)
+        if self.recipe.decide == "sensitivity":
+            logits = logit(y_prob)
+            temperature, bias = fit_scaling(y_true, logits)
+            y_prob = sigmoid(logits / temperature + bias)
         weight = np.ones(len(y_true))
         if self.recipe.sampling == "balanced":
             weight = balanced_weights(y_true)
