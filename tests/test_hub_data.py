@@ -161,7 +161,8 @@ def test_empty_images_are_one_line(hub: hub_server.Hub, ask: Ask) -> None:
     pq.write_table(holed, stream)
     hub.commit("datasets", "owner/holed", {"data/train-00000-of-00001.parquet": stream.getvalue()})
     _assert_data_error(
-        ask("hub:owner/holed"), "1 rows of the split train of owner/holed are empty in the column image"
+        ask("hub:owner/holed"),
+        r"In the split train of owner/holed 1 of \d+ rows have no image in the column image",
     )
 
 
@@ -178,11 +179,11 @@ FAULTY: dict[str, tuple[Callable[[], dict[str, bytes]], str]] = {
     # ClassLabel -1 is "not labelled", and no index from the end
     "owner/unlabelled": (
         lambda: {"data/test-00000-of-00001.parquet": parquet([("a.jpeg", ONE, -1)])},
-        r"1 rows of the split test of owner/unlabelled are empty in the column label",
+        r"In the split test of owner/unlabelled 1 of 1 rows have no label in the column label",
     ),
     "owner/null-label": (
         lambda: {"data/test-00000-of-00001.parquet": parquet([("a.jpeg", ONE, None)])},
-        r"1 rows of the split test of owner/null-label are empty in the column label",
+        r"In the split test of owner/null-label 1 of 1 rows have no label in the column label",
     ),
     "owner/other-splits": (
         lambda: {

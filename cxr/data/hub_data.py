@@ -111,9 +111,9 @@ class HubSource:
             None if value is None or (names and value < 0) else str(names[value] if names else value)
             for value in table[self._label]
         ]
-        self._refuse_empty(name, self._label, labels.count(None))
+        self._refuse_empty(name, "label", self._label, labels.count(None))
         chunks = table.data.column(self._image).chunks
-        self._refuse_empty(name, self._image, sum(map(_empty_images, chunks)))
+        self._refuse_empty(name, "image", self._image, sum(map(_empty_images, chunks)))
         known = Counter(label for label in labels if label is not None)
         if labels and not any(map(class_of, known)):
             raise DataError(
@@ -123,11 +123,11 @@ class HubSource:
         paths = [path for chunk in chunks for path in chunk.field("path").to_pylist()]
         return list(zip(map(str, labels), paths, strict=True))
 
-    def _refuse_empty(self, split: str, column: str, empty: int) -> None:
+    def _refuse_empty(self, split: str, what: str, column: str, empty: int) -> None:
         if empty:
             raise DataError(
-                f"{empty:,} rows of the split {split} of {self._repo} are empty in the column {column}. "
-                "Choose another revision or data set, or fill them."
+                f"In the split {split} of {self._repo} {empty:,} of {len(self._tables[split]):,} rows have no {what} "
+                f"in the column {column}. Choose another revision or data set, or fill them."
             )
 
 
