@@ -64,10 +64,11 @@ def client(url: str, home: Path) -> Iterator[Ask]:
 
 @contextmanager
 def few_phantoms() -> Iterator[None]:
-    """Fewer phantoms for the audit and the gallery than a released bundle gets: they are half of a small training."""
+    """Fewer phantoms for audit, gallery and gate than a released bundle gets: they are half of a small training."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("evaluation.audit.POINTED_FILMS", 10)
         patch.setattr("trainer.examples._PHANTOMS", 40)
+        patch.setattr("trainer.gating._PHANTOMS", 60)
         yield
 
 

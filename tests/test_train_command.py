@@ -23,6 +23,7 @@ from cxr.errors import CxrError, DataError, UsageError
 from cxr.files import sha256_of_file
 from cxr.imaging.decode import decode_file
 from cxr.model.bundle import load_bundle
+from cxr.model.input_gate import load_gate
 from cxr.serving.local import open_bundle
 from trainer.config import TrainConfig
 from trainer.recipes import SEED
@@ -184,6 +185,11 @@ def test_pictures_of_phantoms_only_show_no_film(data, recipe, tmp_path):
     assert not films & {sha256_of_file(made / "examples" / row["file"]) for row in listed}
     assert json.loads((made / "metrics.json").read_text())["data"]["split"] == "validation"
     assert not any(row["split"] == "test" for row in rows(made / "manifest.csv"))
+    described = load_bundle(made).description
+    assert (
+        described.input_gate is not None and "synthetic phantoms, a group apart" in described.input_gate.rule
+    )
+    assert load_gate(made / "gate.npz").phantoms is not None
 
 
 def test_seed_recipe_validates_on_the_official_val_split_at_one_half(data, tmp_path):
