@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 OUT ?= runs/train
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo demo-pacs demo-cluster wheelhouse bench train figures lock
+.PHONY: help setup run test lint demo demo-pacs demo-cluster wheelhouse bench train figures pictures lock
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -56,6 +56,9 @@ bench: setup  ## Measure ours, the naive way and an empty app side by side (ARGS
 
 figures: setup  ## Write the figures of bundles/default into the READMEs
 	$(PY) -m benchmarks.readme
+
+pictures: setup  ## Take the pictures of the page in docs/ anew (Chromium on PATH; the model's examples are phantoms)
+	$(PY) docs/screenshots.py $(ARGS)
 
 lock: setup  ## Write requirements.lock anew from pyproject.toml
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock

@@ -87,7 +87,7 @@ class Visit:
 
     def read(self, path: Path) -> None:
         self.page.set_input_files("#film input[type=file]", path)
-        self.page.wait_for_selector("#viewer film-viewer")
+        self.page.wait_for_selector("#viewer film-viewer .stage")
 
     def tab(self, number: int) -> None:
         """Open one of the tabs."""

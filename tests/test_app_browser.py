@@ -500,7 +500,7 @@ def test_dicom_goes_through_the_same_box(
             new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }"""
         seen.page.evaluate(drop, [name, base64.b64encode(film.read_bytes()).decode()])
-    seen.page.wait_for_selector("#viewer film-viewer")
+    seen.page.wait_for_selector("#viewer film-viewer .stage")
     decision, probability = expected(predictor, film)
     seen.says(DECISION, decision)
     seen.says(PROBABILITY, probability)

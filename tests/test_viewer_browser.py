@@ -150,6 +150,7 @@ def test_the_map_lies_over_beside_and_as_one_contour(visit: Any, tmp_path: Path)
     seen.page.locator("film-viewer select").select_option("overlay")
     slider = seen.page.locator("film-viewer input[data-set=opacity]")
     slider.fill("0")
+    pixel(seen)  # waits until it is drawn
     assert seen.page.evaluate(count) == 0
     seen.page.get_by_role("button", name=say("another", "en")).click()
     seen.read(phantom_file(tmp_path / "other.png", seed=12))
@@ -209,6 +210,42 @@ def test_on_a_phone_the_result_is_in_sight_and_has_the_focus(visit: Any, tmp_pat
         assert box["y"] + box["height"] <= PHONE["height"], place
 
 
+def test_on_a_phone_the_examples_begin_on_the_first_screen(visit: Any) -> None:
+    seen = visit(viewport=PHONE, has_touch=True)
+    strip, aside = (seen.page.locator(place).bounding_box() for place in ("#gallery", "#head .strip"))
+    # A model of films has no notice that it learned from phantoms.
+    assert strip["y"] - aside["height"] < PHONE["height"] - 80
+    tops = {one.bounding_box()["y"] for one in seen.page.locator("#gallery button.thumbnail-item").all()}
+    assert len(tops) == 1, "one strip"
+
+
+def test_on_a_phone_the_decision_stands_directly_under_the_film(visit: Any) -> None:
+    seen = visit(viewport=PHONE, has_touch=True)
+    seen.page.locator("#gallery button.thumbnail-item").nth(1).tap()
+    seen.page.wait_for_function("document.activeElement.classList.contains('reading')")
+    order = ("film-viewer .stage", "#result", "film-viewer .bar", "#caption", "#another", "#beyond")
+    boxes = [seen.page.locator(place).bounding_box() for place in order]
+    for above, below, place in zip(boxes, boxes[1:], order[1:], strict=False):
+        assert 0 <= below["y"] - above["y"] - above["height"] <= 24, f"{place} follows, with nothing between"
+        assert below["x"] == above["x"], place
+        assert below["width"] == above["width"], place
+    # What the toolbar does is seen: the film stays above it, and the keys still act on it.
+    seen.page.locator("film-viewer [data-do=invert]").tap()
+    state(seen, inverted="true")
+    film, button = (
+        seen.page.locator(f"film-viewer {place}").bounding_box() for place in (".stage", "[data-do=invert]")
+    )
+    assert 0 <= film["y"] < film["y"] + film["height"] <= button["y"] < PHONE["height"]
+    seen.page.keyboard.press("i")
+    state(seen, inverted="false")
+    # Full screen has the film and its toolbar, and nothing else.
+    seen.page.locator("film-viewer [data-do=full]").tap()
+    seen.page.wait_for_function("document.fullscreenElement?.localName === 'film-viewer'")
+    film, bar = (seen.page.locator(f"film-viewer {place}").bounding_box() for place in (".stage", ".bar"))
+    assert film["y"] + film["height"] <= bar["y"] < bar["y"] + bar["height"] <= PHONE["height"]
+    assert film["height"] > PHONE["height"] / 2
+
+
 def test_an_error_does_not_stay_over_a_later_success(visit: Any, tmp_path: Path) -> None:
     broken = tmp_path / "notes.png"
     broken.write_text("plain words, not pixels")
@@ -216,7 +253,7 @@ def test_an_error_does_not_stay_over_a_later_success(visit: Any, tmp_path: Path)
     seen.page.set_input_files("#film input[type=file]", broken)
     seen.page.get_by_test_id("toast-body").wait_for()
     seen.page.locator("#gallery button.thumbnail-item").nth(1).click()
-    seen.page.wait_for_selector("#viewer film-viewer")
+    seen.page.wait_for_selector("#viewer film-viewer .stage")
     seen.page.get_by_test_id("toast-body").wait_for(state="detached")
 
 

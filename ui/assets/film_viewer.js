@@ -1,5 +1,6 @@
 // <film-viewer>: a radiograph on a canvas, with zoom, pan, window and level, and its heat map over it or beside it.
 // The film comes twice: at once as the picture in its first <img>, then in full depth and resolution by `load`.
+// On a phone its stage and its toolbar lie in the page's own column, with the result between them: see style.css.
 // It needs film_pixels.js before it. Its words are the JSON in #viewer-words; the caption of the map names the film for those who cannot see it.
 const KEPT = { map: null, layout: 'overlay', opacity: 0.6 }; // the visitor's choices, from film to film
 const KEYS = { i: 'invert', h: 'map', r: 'reset', f: 'full', '+': 'in', '=': 'in', '-': 'out' };
@@ -18,7 +19,9 @@ const STYLE = `
   .stage.zoomed { touch-action: none; }
   .stage.dragging { cursor: grabbing; }
   canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
-  .bar { display: flex; flex-wrap: wrap; gap: .35rem .5rem; align-items: center; font-size: .85rem; }
+  .bar, .sliders { display: flex; flex-wrap: wrap; gap: .35rem .5rem; align-items: center; }
+  .bar { font-size: .85rem; }
+  .sliders { column-gap: 1rem; }
   button, select { font: inherit; color: inherit; background: transparent; border: 1px solid #64748b; border-radius: .375rem;
     padding: .3rem .6rem; min-height: 2rem; min-width: 2rem; cursor: pointer; }
   option { color: #0f172a; background: #fff; }
@@ -26,7 +29,13 @@ const STYLE = `
   :is(button, select, input):focus-visible { outline: 2px solid #14b8a6; outline-offset: 2px; }
   label { display: inline-flex; align-items: center; gap: .35rem; white-space: nowrap; }
   input { width: 6rem; accent-color: #0f766e; }
-  [hidden] { display: none; }`;
+  [hidden] { display: none; }
+  @media (max-width: 640px) {
+    :host(:not(:fullscreen, .full)) { display: contents; }
+    :host(:not(:fullscreen, .full)) .stage { position: sticky; top: 0; z-index: 2; flex: none; }
+    .bar { order: 2; }
+    .bar * { scroll-margin-top: calc(var(--stage) + 1rem); }
+  }`;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -44,7 +53,7 @@ class FilmViewer extends HTMLElement {
     root.innerHTML = `<style>${STYLE}</style><div class="stage" tabindex="0" role="group"><canvas role="img"></canvas></div>
       <div class="bar" role="toolbar">${BUTTONS.map((name) => `<button type="button" data-do="${name}"></button>`).join('')}
       <select>${['overlay', 'side', 'contour'].map((name) => `<option value="${name}"></option>`).join('')}</select>
-      ${sliders.join('')}</div>`;
+      <div class="sliders">${sliders.join('')}</div></div>`;
     [this.stage, this.canvas, this.bar, this.select] = ['.stage', 'canvas', '.bar', 'select'].map((one) => root.querySelector(one));
     this.bar.addEventListener('click', (event) => this.#do(event.target.closest('[data-do]')?.dataset.do));
     this.bar.addEventListener('input', ({ target }) => this.#set(target));
@@ -342,7 +351,7 @@ class FilmViewer extends HTMLElement {
 
   #key(event) {
     const typing = event.composedPath()[0]?.matches?.('input:not([type=range], [type=radio]), textarea, select');
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.checkVisibility()) return;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || !this.stage.checkVisibility()) return;
     const key = event.key.toLowerCase();
     if (KEYS[key]) this.#do(KEYS[key]);
     else if (NEIGHBOURS[key]) document.querySelector(NEIGHBOURS[key])?.click();

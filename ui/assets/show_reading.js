@@ -4,5 +4,6 @@
   const panel = document.querySelector('#result .reading'), narrow = innerWidth <= 640;
   if (!panel) return;
   panel.focus({preventScroll: true});
-  (narrow ? document.getElementById('bench') : panel).scrollIntoView({block: narrow ? 'start' : 'nearest'});
+  const bench = document.getElementById('neighbours') ?? document.getElementById('bench');
+  (narrow ? bench : panel).scrollIntoView({block: narrow ? 'start' : 'nearest'});
 }, 50)
