@@ -56,6 +56,33 @@ RequestRule = Literal[
 """The rules of a request to the app, each by its stable code."""
 
 
+DataRule = Literal[
+    "not_a_zip",
+    "other_archive",
+    "damaged_zip",
+    "zip_method",
+    "damaged_member",
+    "too_many_members",
+    "unsafe_name",
+    "swelling_member",
+    "table_not_csv",
+    "table_too_large",
+    "table_not_text",
+    "table_columns",
+    "table_contradiction",
+    "table_row_without_file",
+    "table_without_files",
+    "table_without_classes",
+    "folder_of_two_classes",
+    "several_data_sets",
+    "no_class_folders",
+    "one_class",
+    "no_film",
+    "too_many_labelled",
+]
+"""What may be wrong with labelled films that a visitor of the page sends, so that it can be told in any language."""
+
+
 class CxrError(Exception):
     """Base class: one or two plain sentences that name the thing, what is wrong with it, and what to do."""
 
@@ -98,9 +125,16 @@ class RequestError(UsageError):
 
 
 class DataError(CxrError):
-    """A data set is missing, broken, or laid out otherwise than described."""
+    """A data set is missing, broken, or laid out otherwise than described.
+
+    rule: what exactly, where a visitor of the page may cause it; told: the names and numbers of the message.
+    """
 
     code = "bad_data"
+
+    def __init__(self, message: str, rule: DataRule | None = None, **told: str | int) -> None:
+        super().__init__(message)
+        self.rule, self.told = rule, told
 
 
 class BundleError(CxrError):

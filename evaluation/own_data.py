@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr.data.films import Film, require_both_classes
-from cxr.data.loading import load_films
+from cxr.data.loading import Unreadable, load_films
 from cxr.data.sources import FilmSource, open_upload
 from cxr.errors import DataError
 from cxr.imaging.decode import GrayImage, decode
@@ -22,14 +22,14 @@ class OwnData:
     """What a model does on labelled films.
 
     rows: its answers; metrics: as in metrics.json; explorer: any threshold, and the one that a wished sensitivity
-    asks for; skipped: a line for each file that could not be read; notes: what else there is to know of the data;
-    source: the films, to read one of them again.
+    asks for; skipped: the films that could not be read, each with its reason; notes: what else there is to know of the
+    data; source: the films, to read one of them again.
     """
 
     rows: list[ScoredFilm]
     metrics: Evaluation
     explorer: Explorer
-    skipped: list[str]
+    skipped: list[Unreadable]
     notes: tuple[str, ...] = ()
     source: FilmSource | None = None
 
@@ -57,7 +57,10 @@ def check_own_data(
     if len(films) > at_most:
         raise DataError(
             f"The archive holds {len(films):,} films, and at most {at_most:,} are checked here. Send fewer, or check "
-            "them with python -m evaluation on a machine of your own."
+            "them with python -m evaluation on a machine of your own.",
+            "too_many_labelled",
+            count=len(films),
+            most=at_most,
         )
     loaded, skipped = load_films(source, films, predictor.preprocess, skip_unreadable=True, progress=False)
     require_both_classes(loaded.films, "the archive")
@@ -65,9 +68,8 @@ def check_own_data(
     decision = predictor.decision
     bands = (decision.uncertain_band, decision.unfamiliar_band)
     metrics = evaluate(rows, decision.threshold, resamples, seed, *bands)
-    lines = [str(one) for one in skipped]
     explorer = Explorer(rows, resamples, seed)
-    return OwnData(rows, metrics, explorer, lines, source.identity.notes, source)
+    return OwnData(rows, metrics, explorer, skipped, source.identity.notes, source)
 
 
 def _test_or_all(films: Sequence[Film]) -> list[Film]:

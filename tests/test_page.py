@@ -308,13 +308,14 @@ def test_a_suggestion_from_few_films_warns(served: Served) -> None:
     assert found is not None
     explorer, rows = found
     metrics = made_up_figures(n=80, n_normal=32, n_pneumonia=48, n_groups=40)
-    checked = own_data.Checked(explorer, rows, metrics, ("a.png: expected <that>",))
+    skipped = own_data.Skipped("a<b>.png", text.Reason("data.other", {"message": "expected <that>"}))
+    checked = own_data.Checked(explorer, rows, metrics, (skipped,))
     firm, few, one = (own_data.result(checked, "en", target, 0.2) for target in (0.6, 0.95, 0.99))
     assert "Too few images" not in firm
     assert "Too few images" in few
     assert "may miss only 2" in few
     assert "Do not rely on it" in one
-    assert "&lt;that&gt;" in firm
+    assert "a&lt;b&gt;.png: expected &lt;that&gt;" in firm
     for shown in (firm, few, one):
         assert "would have been between" in shown
 

@@ -266,6 +266,21 @@ def test_the_chosen_language_is_kept(visit: Any) -> None:
     seen.page.wait_for_selector("html[lang^=es]")
 
 
+def test_a_frame_that_keeps_nothing_has_a_page_in_both_languages(browser: Any, server: str) -> None:
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(browser_kit.PATIENCE)
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get: () => { throw new DOMException('no', 'SecurityError') }})"
+    )
+    page.goto(server)
+    page.wait_for_selector("html[data-spoken=en]", state="attached")
+    page.get_by_label("Español").check()
+    page.wait_for_selector("html[data-spoken=es]", state="attached")
+    playwright.expect(page.locator(".head h1")).to_have_text(say("title", "es"))
+    context.close()
+
+
 # Many films
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from cxr.errors import ImageRule, RequestRule
+from cxr.errors import DataRule, ImageRule, RequestRule
 from cxr.model.figures import FIGURES
 from cxr.serving.slot import State
 from cxr.types import Decision, WarningCode
@@ -40,7 +40,9 @@ def named_keys() -> list[tuple[str, str]]:
     """(file, pattern of keys) for everything that `say` is told to say in code and templates."""
     named = []
     for path, source in CODE.items():
-        for match in re.finditer(r"""\b(?:say|problem|_status|escaped)\(\s*(f?)["']([\w.{}]+)["']""", source):
+        for match in re.finditer(
+            r"""\b(?:say|problem|_status|escaped|Reason)\(\s*(f?)["']([\w.{}]+)["']""", source
+        ):
             if "problem(" in match[0]:
                 named.append((path.name, f"error.{match[2]}"))
             else:
@@ -83,6 +85,7 @@ def test_spanish_is_not_english() -> None:
 def test_every_code_has_words_in_both_languages() -> None:
     codes = {f"warning.{code}" for code in get_args(WarningCode)}
     codes |= {f"error.{code}" for code in (*get_args(ImageRule), *get_args(RequestRule))}
+    codes |= {f"data.{rule}" for rule in get_args(DataRule)}
     codes |= {f"state.{state}" for state in get_args(State)}
     codes |= {f"decision.{label}" for label in (*get_args(Decision), "REFUSED")}
     codes |= {f"{part}.{key}" for key in FIGURES for part in ("figure", "explain")}

@@ -26,9 +26,11 @@ from ui.words import (
 )
 
 _TABS = ("film", "many", "own", "about")
-# The language that the visitor chose is kept in their browser, and nowhere else.
-_REMEMBER_LANGUAGE = "(locale) => { localStorage.setItem('language', locale.slice(0, 2)); }"
-_RECALL_LANGUAGE = "(_, ...kept) => [localStorage.getItem('language') ?? '', ...kept]"
+# The language that the visitor chose is kept in their browser, and nowhere else; a frame may forbid even that.
+_REMEMBER_LANGUAGE = "(locale) => { try { localStorage.setItem('language', locale.slice(0, 2)); } catch { } }"
+_RECALL_LANGUAGE = """(_, ...kept) => {
+  try { return [localStorage.getItem('language') ?? '', ...kept]; } catch { return ['', ...kept]; }
+}"""
 
 
 def add_page(app: gr.Blocks, serving: Serving) -> None:

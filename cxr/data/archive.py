@@ -52,9 +52,15 @@ class Archive:
             files = [member for member in every if not member.filename.endswith("/")]
         except _BROKEN as error:
             if kind := kind_of_archive(path):
-                raise DataError(f"{name} is {kind}, not a .zip. Unpack it and pack it as a .zip.") from error
+                raise DataError(
+                    f"{name} is {kind}, not a .zip. Unpack it and pack it as a .zip.",
+                    "other_archive",
+                    name=name,
+                ) from error
             raise DataError(
-                f"{name} is no .zip or is damaged ({reason(error)}). Download or copy it again."
+                f"{name} is no .zip or is damaged ({reason(error)}). Download or copy it again.",
+                "damaged_zip" if _begins_as_zip(path) else "not_a_zip",
+                name=name,
             ) from error
         _refuse_unsafe(files, name)
         self.passed_over = PassedOver(
@@ -83,11 +89,15 @@ class Archive:
         ) as error:  # Deflate64 among others, which Windows takes for files above 2 GB
             raise DataError(
                 f"{name} is packed by a method that is not read here ({reason(error)}). "
-                "Make the archive again by Deflate, the usual method."
+                "Make the archive again by Deflate, the usual method.",
+                "zip_method",
+                name=name,
             ) from error
         except _BROKEN as error:
             raise DataError(
-                f"{name} is damaged or encrypted in the .zip ({reason(error)}). Make the archive again."
+                f"{name} is damaged or encrypted in the .zip ({reason(error)}). Make the archive again.",
+                "damaged_member",
+                name=name,
             ) from error
 
     def close(self) -> None:
@@ -97,8 +107,12 @@ class Archive:
 
 def is_archive(path: Path) -> bool:
     """True for a file that begins as a .zip does, or is named so."""
+    return _begins_as_zip(path) or path.suffix.lower() == ".zip"
+
+
+def _begins_as_zip(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(4) in _SIGNATURES or path.suffix.lower() == ".zip"
+        return stream.read(4) in _SIGNATURES
 
 
 def kind_of_archive(path: Path) -> str | None:
@@ -131,16 +145,27 @@ def _settled(member: zipfile.ZipInfo) -> str:
 def _refuse_unsafe(members: list[zipfile.ZipInfo], name: str) -> None:
     if len(members) > MAX_MEMBERS:
         raise DataError(
-            f"{name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are read. Split it into several."
+            f"{name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are read. Split it into several.",
+            "too_many_members",
+            name=name,
+            count=len(members),
+            most=MAX_MEMBERS,
         )
     for member in members:
         place = PurePosixPath(member.filename)
         if place.is_absolute() or ".." in place.parts or re.match(r"[A-Za-z]:", member.filename):
             raise DataError(
-                f"{name} holds {member.filename!r}, a name that leads outside the .zip. Do not use this archive."
+                f"{name} holds {member.filename!r}, a name that leads outside the .zip. Do not use this archive.",
+                "unsafe_name",
+                name=name,
+                member=member.filename,
             )
         if member.file_size > MAX_BYTES and member.compress_size * 100 < member.file_size:
             raise DataError(
                 f"{name} holds {member.filename!r}, which would swell to {member.file_size / 2**20:.0f} MiB. "
-                "Do not use this archive."
+                "Do not use this archive.",
+                "swelling_member",
+                name=name,
+                member=member.filename,
+                mebibytes=member.file_size // 2**20,
             )

@@ -158,12 +158,16 @@ def require_both_classes(films: Iterable[Film], where: str) -> None:
     counts = Counter(film.label for film in films)
     missing = [name for name in CLASSES if not counts[name]]
     if len(missing) == len(CLASSES):
-        raise DataError(f"No film is left in {where}: there is nothing to learn or to measure.")
+        raise DataError(f"No film is left in {where}: there is nothing to learn or to measure.", "no_film")
     if missing:
         there = next(name for name in CLASSES if counts[name])
         raise DataError(
             f"Both classes are needed, but {where} holds {counts[there]:,} {there} and 0 {missing[0]} films. "
-            f"Add {missing[0]} films."
+            f"Add {missing[0]} films.",
+            "one_class",
+            count=counts[there],
+            there=there,
+            missing=missing[0],
         )
 
 

@@ -106,7 +106,9 @@ def _places(folders: dict[Folder, list[str]]) -> dict[Folder, _Place]:
             continue
         labels = {classes[folder[:depth]] for depth in chain}
         if len(labels) > 1:
-            raise DataError(f"The folder {'/'.join(folder)} names two classes. Rename one of its folders.")
+            name = "/".join(folder)
+            message = f"The folder {name} names two classes. Rename one of its folders."
+            raise DataError(message, "folder_of_two_classes", folder=name)
         places[folder] = _place(folder, chain[0] - 1, labels.pop())
     return places
 
@@ -157,7 +159,10 @@ def _choose_root(roots: set[Folder]) -> Folder:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         raise DataError(
             f"{len(names)} data sets lie side by side: {', '.join(names[:_SHOWN])}{more}. "
-            "Choose one of them, or give each on its own."
+            "Choose one of them, or give each on its own.",
+            "several_data_sets",
+            count=len(names),
+            names=", ".join(names[:_SHOWN]),
         )
     return root
 
@@ -193,5 +198,6 @@ def _no_layout(folders: dict[Folder, list[str]]) -> DataError:
     return DataError(
         "No radiograph lies in a folder named NORMAL or PNEUMONIA: the data set holds "
         f"{' and '.join(found) or 'no file'}. Put radiographs into folders NORMAL and PNEUMONIA, inside train, val "
-        "and test where there are splits, or add a table films.csv with the columns file and label."
+        "and test where there are splits, or add a table films.csv with the columns file and label.",
+        "no_class_folders",
     )

@@ -207,7 +207,12 @@ def _distinct(
         if (earlier.label, earlier.split) != (row.label, row.split):
             raise DataError(
                 f"{table} names {printable(file)} twice, in line {earlier.row.line} as {earlier.label} in "
-                f"{earlier.split} and in line {row.row.line} as {row.label} in {row.split}. Correct one of them."
+                f"{earlier.split} and in line {row.row.line} as {row.label} in {row.split}. Correct one of them.",
+                "table_contradiction",
+                table=table,
+                file=printable(file),
+                first=earlier.row.line,
+                second=row.row.line,
             )
         if earlier.row is not row.row:
             passed_over["named twice in the table"] += 1
@@ -232,11 +237,19 @@ def _nothing(
     rows: Sequence[Row], chosen: Sequence[_Understood], table: str, passed_over: PassedOver
 ) -> DataError:
     if chosen:
+        file = printable(chosen[0].row.cells["file"])
         return DataError(
-            f"None of the {len(chosen):,} files that {table} names exists, such as "
-            f"{printable(chosen[0].row.cells['file'])}. They are looked for beside the table."
+            f"None of the {len(chosen):,} files that {table} names exists, such as {file}. "
+            "They are looked for beside the table.",
+            "table_without_files",
+            table=table,
+            count=len(chosen),
+            file=file,
         )
     return DataError(
         f"None of the {len(rows):,} rows of {table} is a film of NORMAL or PNEUMONIA"
-        f"{': ' + note_of_passed_over(passed_over)[0] if passed_over else ''}."
+        f"{': ' + note_of_passed_over(passed_over)[0] if passed_over else ''}.",
+        "table_without_classes",
+        table=table,
+        count=len(rows),
     )

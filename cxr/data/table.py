@@ -71,12 +71,20 @@ def read_table(content: bytes, name: str, reading: Reading) -> list[Row]:
             if any(map(str.strip, cells))
         ]
     except csv.Error as error:
-        raise DataError(f"{name} is no table in CSV ({error}). Save it again as CSV.") from error
+        raise DataError(
+            f"{name} is no table in CSV ({error}). Save it again as CSV.", "table_not_csv", table=name
+        ) from error
 
 
 def _text(content: bytes, name: str) -> str:
     if len(content) > MOST_BYTES:
-        raise DataError(f"{name} is larger than {MOST_BYTES // 2**20} MiB. Split it into several tables.")
+        most = MOST_BYTES // 2**20
+        raise DataError(
+            f"{name} is larger than {most} MiB. Split it into several tables.",
+            "table_too_large",
+            table=name,
+            most=most,
+        )
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings = ["utf-16"]
     else:
@@ -88,7 +96,7 @@ def _text(content: bytes, name: str) -> str:
             continue
         if "\0" not in text:
             return text
-    raise DataError(f"{name} is no text. Save it as CSV in UTF-8.")
+    raise DataError(f"{name} is no text. Save it as CSV in UTF-8.", "table_not_text", table=name)
 
 
 def _places(header: list[str], name: str, reading: Reading) -> dict[str, int]:
@@ -106,8 +114,13 @@ def _places(header: list[str], name: str, reading: Reading) -> dict[str, int]:
     if missing:
         wanted = ", ".join(columns.get(ours, ours) for ours in missing)
         option = ", or say which they are by --columns, such as file=path,label=Target"
+        there = ", ".join(header)[:300]
         raise DataError(
-            f"{name} has no column {wanted}; its columns are {', '.join(header)[:300] or 'none'}. "
-            f"Rename them{option if reading.has_options else ''}."
+            f"{name} has no column {wanted}; its columns are {there or 'none'}. "
+            f"Rename them{option if reading.has_options else ''}.",
+            "table_columns",
+            table=name,
+            wanted=wanted,
+            there=there or "-",
         )
     return places

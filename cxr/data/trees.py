@@ -201,5 +201,6 @@ def _unlisted(tree: Tree, listed: Listed, table: str) -> PassedOver:
 
 def _read_listed(listed: Listed, files: Files, table: str, film: Film) -> bytes:
     if film.path not in listed.keys:
-        raise DataError(f"{film.path} does not exist, but {table} names it.")
+        message = f"{film.path} does not exist, but {table} names it."
+        raise DataError(message, "table_row_without_file", table=table, file=film.path)
     return files.read(listed.keys[film.path])

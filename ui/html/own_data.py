@@ -16,7 +16,7 @@ from cxr.model.predictions import ScoredFilm
 from evaluation.operating_point import Explorer, Share, Suggestion
 from ui.html import about
 from ui.html.render import render
-from ui.words import Locale, percent, say
+from ui.words import Locale, Reason, percent, reason_of, say
 
 if TYPE_CHECKING:  # it brings scikit-learn with it
     from evaluation.own_data import OwnData
@@ -42,6 +42,14 @@ class Picture:
     probability: float
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read, and why."""
+
+    file: str
+    reason: Reason
+
+
 @dataclass(frozen=True, eq=False)
 class Checked:
     """What the page remembers of a check: answers and figures, no pixel."""
@@ -49,7 +57,7 @@ class Checked:
     explorer: Explorer
     rows: Sequence[ScoredFilm]
     metrics: Evaluation
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,7 +92,8 @@ def csv_link(rows: Sequence[ScoredFilm]) -> Markup:
 def remember(found: "OwnData") -> Checked:
     """What the page needs to say it again, in another language or for another wish; of the files, no name."""
     rows = tuple(replace(row, answer=replace(row.answer, file="", patient="")) for row in found.rows)
-    return Checked(found.explorer, rows, found.metrics, tuple(found.skipped), found.notes)
+    skipped = tuple(Skipped(one.film.path, reason_of(one.error)) for one in found.skipped)
+    return Checked(found.explorer, rows, found.metrics, skipped, found.notes)
 
 
 def result(checked: Checked, locale: Locale, target: float, prevalence: float) -> Markup:

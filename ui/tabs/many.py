@@ -16,7 +16,7 @@ from ui.html import about, many
 from ui.html.render import render
 from ui.tabs.album import REMEMBER_SECONDS, Album, AlbumTab, Item
 from ui.tabs.part import HIDDEN, Part
-from ui.tabs.problems import problem
+from ui.tabs.problems import refused
 from ui.tabs.read import decided, own_decision
 from ui.words import DEFAULT_LOCALE, Locale, as_locale, say
 
@@ -54,7 +54,7 @@ def add_many_tab(serving: Serving, language: gr.Radio, threshold: gr.State) -> A
                         yield [None, None, many.progress(len(rows), len(batch), locale), "", ""]
                 films = Album(tuple(Item(*reader) for reader in batch.readers()), "many")
         except RequestError as error:
-            raise problem(error.code, locale) from error
+            raise refused(error, locale) from error
         done = many.Readings(tuple(rows), own)
         yield [
             done,

@@ -19,7 +19,7 @@ from ui.html.render import render
 from ui.tabs.album import REMEMBER_SECONDS, Album, AlbumTab, Item
 from ui.tabs.part import HIDDEN, Part, percent_slider, prevalence_slider
 from ui.tabs.problems import problem
-from ui.words import DEFAULT_LOCALE, Locale, as_locale, brief_percent, number, say
+from ui.words import DEFAULT_LOCALE, Locale, as_locale, brief_percent, number, reason_of, say
 
 if TYPE_CHECKING:  # it brings scikit-learn with it
     from evaluation.own_data import OwnData
@@ -67,7 +67,7 @@ def add_own_data_tab(serving: Serving, language: gr.Radio, threshold: gr.State) 
                 worst = worst_errors(found.rows, served.predictor.decision.threshold, _MOST_ERRORS)
                 pictures = tuple(own_data.picture_of(found.film(row), row) for row in worst)
         except (DataError, BundleError) as error:
-            raise problem("bad_data", locale, reason=str(error)) from error
+            raise problem("bad_data", locale, reason=reason_of(error).say(locale)) from error
         kept = own_data.remember(found)
         return [
             kept,

@@ -3,6 +3,7 @@
 en.json, es.json    the words, by key; checked when this is imported
 table               `say`: the words of a key
 locales             the visitor's locale, numbers and percentages in it
+reasons             why a file or an archive cannot be used
 """
 
 from ui.words.locales import (
@@ -18,6 +19,7 @@ from ui.words.locales import (
     number,
     percent,
 )
+from ui.words.reasons import Reason, reason_of
 from ui.words.table import WORDS, attribution, check_words, is_phantom, say
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "WORDS",
     "Language",
     "Locale",
+    "Reason",
     "as_locale",
     "attribution",
     "brief_percent",
@@ -36,5 +39,6 @@ __all__ = [
     "locale_of",
     "number",
     "percent",
+    "reason_of",
     "say",
 ]
