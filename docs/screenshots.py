@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -66,7 +67,7 @@ def the_model(page: Any, shelf: list[Example]) -> None:
     """The model's story, with the threshold moved."""
     page.locator("#tabs [role=tab]").nth(3).click()
     page.locator("#explored svg").first.wait_for()
-    page.locator("#explored").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#explorer').scrollIntoView(); scrollBy(0, 10)")
     page.wait_for_timeout(1000)
 
 
@@ -110,6 +111,7 @@ def served() -> Iterator[str]:
             yield started.removeprefix("Running on ").strip()
         finally:
             app.terminate()
+            app.stdout.read()  # it still says that it closes
 
 
 def photograph(browser: Any, address: str, name: str, shelf: list[Example]) -> int:
@@ -131,10 +133,28 @@ def photograph(browser: Any, address: str, name: str, shelf: list[Example]) -> i
     taken = Image.open(io.BytesIO(page.screenshot()))
     context.close()
     path = ROOT / "docs" / name
-    # A palette keeps the file small. Most colours of a page are few pixels: all of them count, not the frequent ones.
-    palette = taken.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    palette.save(path, optimize=True)
+    with_palette(taken.convert("RGB")).save(path, optimize=True)
     return path.stat().st_size
+
+
+def with_palette(picture: Image.Image) -> Image.Image:
+    """The picture in 256 colours, which keeps its file small: grays for the film, and what the page is painted in.
+
+    An ordinary choice of colours goes by how often they occur: it gives the film a tint, and the map's scale steps.
+    """
+    grays = np.repeat(np.arange(0, 256, 3, dtype=np.uint8)[:, None], 3, axis=1)
+    pixels = np.asarray(picture).reshape(-1, 3)
+    every, place, times = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    coloured = np.ptp(every, axis=1) > 0
+    often = every[coloured][np.argsort(-times[coloured])[:40]]
+    rare = Image.fromarray(every[coloured][None]).quantize(130, Image.Quantize.MAXCOVERAGE).getpalette()
+    palette = np.concatenate([grays, often, np.asarray(rare, np.uint8).reshape(-1, 3)])[:256]
+    # Pillow's own search for the nearest colour turns white into a light gray.
+    apart = every[:, None].astype(np.int32) - palette[None].astype(np.int32)
+    nearest = (apart**2).sum(axis=2).argmin(axis=1).astype(np.uint8)
+    found = Image.fromarray(nearest[place].reshape(picture.height, picture.width), "P")
+    found.putpalette(palette.tobytes())
+    return found
 
 
 def main() -> None:

@@ -300,6 +300,17 @@ def test_every_answer_has_the_security_headers(server: str) -> None:
     )
 
 
+def test_the_page_is_sent_compressed_to_whoever_takes_it_so(server: str) -> None:
+    def page(encoding: str) -> httpx.Response:
+        return httpx.get(f"{server}/", headers={"Accept-Encoding": encoding}, timeout=60)
+
+    plain, packed = page("identity"), page("gzip")
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(plain.content) / 3
+    assert "gradio_config" in packed.text
+
+
 def test_a_page_of_another_site_cannot_upload(server: str, tmp_path: Path) -> None:
     film = phantom_file(tmp_path / "film.png").read_bytes()
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -53,6 +54,8 @@ class Guard:
     def __init__(self, app: ASGIApp, endpoints: Collection[str]) -> None:
         self._app = app
         self._endpoints = endpoints
+        # Gradio sends its scripts compressed, and the page itself, which holds all components, as it is.
+        self._page = GZipMiddleware(app, compresslevel=6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request here where it is to be refused, else hand it on."""
@@ -67,8 +70,8 @@ class Guard:
                     headers[name] = value
             await send(message)
 
-        refusal = self._refusal(scope)
-        await (refusal or self._app)(scope, receive, send_guarded)
+        app = self._page if scope["path"] == "/" else self._app
+        await (self._refusal(scope) or app)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         if scope["method"] not in _SAFE and _is_foreign(Headers(scope=scope)):
