@@ -48,8 +48,9 @@ def build_app(serving: Serving) -> gr.Blocks:
         fill_width=True,  # up to the width that ui/assets/style.css allows
         delete_cache=(CLEAN_EVERY_SECONDS, KEEP_SECONDS),
     ) as app:
-        add_page(app, serving)
+        # First, for Gradio's page takes its first listener for /predict, and warns where that has other arguments.
         add_api(serving)
+        add_page(app, serving)
     use_tools()
     app.queue(max_size=WAITING_ROOM, default_concurrency_limit=AT_ONCE)
     return app

@@ -82,7 +82,7 @@ class Visit:
             self.outside.append(request.url)
 
     def _listen(self, message: Any) -> None:
-        if message.type == "error" and "Content Security Policy" in message.text:
+        if any(one in message.text for one in ("Content Security Policy", "Too many arguments")):
             self.complaints.append(message.text)
 
     def read(self, path: Path) -> None:
