@@ -257,11 +257,14 @@ LITE_FINETUNE = FINETUNE.model_copy(
     update={
         "name": "lite",
         "network": NetworkSpec(name=LITE[0], params={"head": "joint"}),
+        "frozen_stages": 2,
         "frozen_norms": True,
         "planting": Planting(planted=2, reference=2, reference_planted=3),
         "batch_size": 24,
         "epochs": 12,
         "learning_rate": 1e-3,
+        # An erased rectangle looks like an opacity, and would keep its film's class.
+        "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),
     }
 )
 """EfficientNet-Lite0 from ImageNet weights, with planted opacities (docs/experiments.md, "A model that travels")."""
