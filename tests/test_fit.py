@@ -81,6 +81,19 @@ def test_served_weights_are_those_of_the_best_epoch(unbroken, films):
     assert roc_auc_score(films[1].y_true, y_prob) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(films, tmp_path, monkeypatch):
+    # The loss gets worse from epoch to epoch, by what validation is told to say.
+    from trainer import fit as module
+
+    validate, worse = module._Training.validate, iter(range(1, 9))
+    monkeypatch.setattr(
+        module._Training, "validate", lambda self, on: {**validate(self, on), "val_loss": float(next(worse))}
+    )
+    for keep, epoch in (("best", 1), ("last", 2)):
+        recipe = TINY.model_copy(update={"keep": keep, "epochs": 2})
+        assert fit(run_of(recipe, films, tmp_path / keep)).best_epochs == (epoch,)
+
+
 def test_same_seed_gives_same_history(unbroken, films, tmp_path):
     assert fit(run_of(TINY, films, tmp_path)).history == unbroken.history
 

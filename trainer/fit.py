@@ -56,7 +56,7 @@ class Fitted:
 
 
 def fit(run: TrainingRun) -> Fitted:
-    """Train one network and keep the weights of the epoch with the lowest loss on the tuning films.
+    """Train one network and keep the weights of the epoch with the lowest loss on the tuning films, or of the last.
 
     After every epoch the whole state goes to `run.folder`, and a state found there is continued to the same history
     as an unbroken run would have.
@@ -355,6 +355,7 @@ class _State:
 
     def __init__(self, folder: Path, training: _Training) -> None:
         self._folder, self._served, self._chief = folder, training.served, training.processes.chief
+        self._keep = training.recipe.keep
         parts = (training.network, training.optimizer, training.served)
         self._variables = [variable for part in parts for variable in part.variables]
         self.history: list[Row] = []
@@ -363,11 +364,16 @@ class _State:
 
     def save(self, row: Row) -> None:
         """Take in an epoch; the chief writes it: the history and all arrays in one file, whole or not at all."""
-        if not self.history or row["val_loss"] < self.history[self.best_epoch - 1]["val_loss"]:
+        if self._kept(row):
             self.best_epoch, self.best_weights = int(row["epoch"]), self._served.get_weights()
         self.history.append(row)
         if self._chief:
             self._write()
+
+    def _kept(self, row: Row) -> bool:
+        if not self.history or self._keep == "last":
+            return True
+        return row["val_loss"] < self.history[self.best_epoch - 1]["val_loss"]
 
     def _write(self) -> None:
         arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(self._variables)}

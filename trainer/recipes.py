@@ -105,7 +105,9 @@ class Recipe(_Strict):
     0 takes the films as they are. learning_rate: the highest; "cosine" warms up over the first twentieth of the
     run and falls to 0, "constant" stays. ema_decay: decay per step of the weights' running mean, 0 for none;
     validated and saved are the averaged weights. patience: epochs without a better validation loss before the run
-    ends. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5 uncalibrated.
+    ends. keep: the weights of the epoch with the lowest loss on the tuning films, or those of the last one, where these
+    films do not show what the run is for. decide: "sensitivity" chooses the threshold on validation, "half" takes 0.5
+    uncalibrated.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Recipe(_Strict):
     validation: Literal["official", "grouped"]
     perturbed: int = Field(default=0, ge=0)
     patience: int = Field(ge=1)
+    keep: Literal["best", "last"] = "best"
     decide: Literal["half", "sensitivity"]
     augmentation: Augmentation = Augmentation()
 
@@ -263,6 +266,8 @@ LITE_FINETUNE = FINETUNE.model_copy(
         "batch_size": 24,
         "epochs": 12,
         "learning_rate": 1e-3,
+        # Films of home do not show how a network travels, which comes with the last epochs.
+        "keep": "last",
         # An erased rectangle looks like an opacity, and would keep its film's class.
         "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),
     }
