@@ -96,7 +96,7 @@ def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
         chosen += list(middle[: 4 if kind == NORMAL else 2])
     for telling in (
         wrong & (labels != UNCERTAIN) & (held_out.y_true == 0),
-        wrong & (held_out.y_true == 1),
+        wrong & (labels != UNCERTAIN) & (held_out.y_true == 1),
         labels == UNCERTAIN,
     ):
         rows = np.setdiff1d(np.flatnonzero(telling), chosen)
