@@ -10,6 +10,7 @@ from cxr.data.loading import LoadedFilms
 from cxr.model.predictions import ScoredFilm
 from cxr.model.predictor import Predictor
 from cxr.types import NORMAL, PNEUMONIA, UNCERTAIN
+from evaluation.calibration import edge_interval
 from evaluation.predictions import labels_and_probabilities, score_films
 from evaluation.resampling import group_weights, resampled_figures
 
@@ -19,7 +20,9 @@ RESAMPLES = 2000
 def elsewhere(
     predictor: Predictor, films: LoadedFilms, matched: LoadedFilms | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Figures on films of one hospital, each as {"value", "ci95"} with a bootstrap over patients.
+    """Figures on films of one hospital, each as {"value", "ci95"}.
+
+    The interval is a bootstrap's over patients, of a share of 0 or 1 Wilson's over patients.
 
     Args:
         predictor: The model.
@@ -90,12 +93,12 @@ def _reasons(rows: Sequence[ScoredFilm]) -> dict[str, int]:
 def _share(of: np.ndarray, among: np.ndarray, groups: Sequence[str], seed: int) -> dict[str, Any]:
     if not among.any():
         return {"value": None, "ci95": None}
+    value, patients = float(of.sum() / among.sum()), len(set(np.asarray(groups)[among]))
+    if value in (0.0, 1.0):
+        return {"value": value, "ci95": list(edge_interval(value, patients))}
     shares = []
     for weights in group_weights(groups, RESAMPLES, seed):
         counted = weights @ among
         shares.append((weights @ of)[counted > 0] / counted[counted > 0])
     interval = np.percentile(np.concatenate(shares), (2.5, 97.5)) if len(set(groups)) > 1 else None
-    return {
-        "value": float(of.sum() / among.sum()),
-        "ci95": None if interval is None else interval.tolist(),
-    }
+    return {"value": value, "ci95": None if interval is None else interval.tolist()}

@@ -83,6 +83,25 @@ def test_films_of_other_hospitals_are_counted_as_they_were_used(metrics):
     assert metrics.elsewhere["nih"].pairs.n == 154
 
 
+def test_figures_of_another_hospital_are_recomputed(metrics, chest_xray):
+    from cxr.serving.local import load_model
+    from trainer.references import measure_unseen, open_references
+
+    nih = chest_xray.parent / "other_hospitals" / "nih"
+    if not nih.is_dir():
+        pytest.skip("films of the NIH are not at ../shared/data/other_hospitals/nih")
+    predictor = load_model(str(FOLDER))
+    found = measure_unseen(predictor, open_references([str(nih)], predictor.preprocess))["nih"]
+    recorded = metrics.elsewhere["nih"].model_dump()
+    for key in ("read", "familiar", "not_called_pneumonia", "called_normal", "uncertain", "roc_auc"):
+        assert found[key] == {
+            name: pytest.approx(recorded[key][name], abs=1e-9) for name in ("value", "ci95")
+        }
+    assert found["pairs"]["roc_auc"]["value"] == pytest.approx(
+        recorded["pairs"]["roc_auc"]["value"], abs=1e-9
+    )
+
+
 def test_map_beats_the_mean_map_by_far(metrics):
     found = metrics.audit.maps.planted_in_normal_films
     assert found.hit_rate > found.hit_rate_of_mean_map + 0.25 and found.hit_rate > 3 * found.chance
