@@ -131,13 +131,13 @@ def test_a_bundle_is_written_again_as_it_was_read(bundle: Path) -> None:
 
 
 def test_bundles_from_before_there_was_an_input_gate_open(bundle: Path) -> None:
-    """0.1.0: nothing refused, no members, no audit."""
+    """0.1.0: nothing refused, no members, no audit, no films of other hospitals."""
 
     def as_0_1_0(metrics: dict[str, Any]) -> None:
         for part in (metrics, metrics["validation"]):
             part.pop("refused")
-        metrics.pop("members")
         metrics.pop("audit")
+        metrics.pop("elsewhere")
 
     metrics = load_bundle(change(bundle, METRICS_FILE, as_0_1_0)).metrics
     assert metrics is not None and metrics.refused is metrics.members is metrics.audit is None

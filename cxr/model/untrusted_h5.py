@@ -26,6 +26,7 @@ _LAYERS = _ORIGINAL | frozenset(
         "Cropping2D",
         "Cropping3D",
         "DepthwiseConv2D",
+        "Dot",
         "ELU",
         "GaussianDropout",
         "GaussianNoise",
