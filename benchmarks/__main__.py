@@ -31,7 +31,7 @@ class BenchConfig:
     out: Path = Path(__file__).resolve().parent / "results.json"
     """Where the results go; the plot is written beside it."""
     quick: bool = False
-    """A short run: fewer turns and films, no growth beyond 1,000 films and 8 callers."""
+    """A short run: fewer turns and films, no growth beyond 10,000 films and 8 callers."""
     debug: bool = False
     """Show the traceback of an error."""
 
@@ -50,7 +50,7 @@ class Extent:
 
 
 FULL = Extent(3, 20, (1, 8, 32, 64), 1000, 80, 320, (100, 1_000, 10_000, 100_000))
-QUICK = Extent(1, 8, (1, 8), 400, 40, 160, (100, 1_000))
+QUICK = Extent(1, 8, (1, 8), 400, 40, 320, (100, 1_000, 10_000))
 
 
 def bench(config: BenchConfig) -> None:
