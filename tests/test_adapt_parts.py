@@ -179,3 +179,11 @@ def test_place_of_other_views_is_no_gate(parents_gate, tmp_path):
     save_gate(tmp_path / "gate.npz", replace(parents_gate, place=one))
     with pytest.raises(BundleError, match="other views of the place"):
         load_gate(tmp_path / "gate.npz")
+
+
+def test_features_that_hardly_vary_get_no_large_weights():
+    """As behind a ReLU6: rounding of a feature that stands at 6 must not move an answer."""
+    features = np.column_stack([USEFUL, np.full(N, 6.0) + 1e-6 * (np.arange(N) == 0), np.zeros(N)])
+    change = fit_change(PARENT, features, Y_TRUE, 1.0)
+    assert np.abs(change.weights[1:]).max() < 10 * np.abs(change.weights[0])
+    assert change.weights[0] != 0

@@ -30,6 +30,9 @@ _SCALE_SPREAD = 3.0
 _SCALE_BOUNDS = (0.05, 20.0)
 """The scale of the parent's logit stays positive: what it took for pneumonia is not turned round, only outweighed."""
 
+_STILL, _LEAST_MOVED = 1e-3, 0.05
+"""A feature moves in a film that is farther from its median than this share of the farthest; in how many it has to."""
+
 
 @dataclass(frozen=True, eq=False)
 class Change:
@@ -71,7 +74,7 @@ def fit_change(parent: Logits, features: Rows, y_true: NDArray[np.uint8], streng
         strength: See STRENGTHS.
     """
     mean = features.mean(axis=0)
-    spread = features.std(axis=0) + 1e-6
+    spread = _spread(features)
     rows = (features - mean) / spread
     weight = len(y_true) * balanced_weights(y_true)
 
@@ -93,6 +96,19 @@ def fit_change(parent: Logits, features: Rows, y_true: NDArray[np.uint8], streng
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
     weights = found[2:] / spread
     return Change(float(found[0]), weights, float(found[1] - weights @ mean))
+
+
+def _spread(features: Rows) -> Rows:
+    """What each feature (n, d) is divided by, (d,): its deviation, or infinity where it stands still.
+
+    Behind a ReLU6 most features stand at 0 or 6 in nearly all films. Blown up to the spread of the others, the few
+    films in which such a feature moves, and rounding, would have a say.
+    """
+    deviation = features.std(axis=0)
+    usual = np.sqrt(np.mean(deviation**2)) if deviation.size else 0.0
+    away = np.abs(features - np.median(features, axis=0))
+    moves = np.mean(away > _STILL * away.max(axis=0, initial=0.0), axis=0) >= _LEAST_MOVED
+    return np.where(moves, np.sqrt(deviation**2 + (_STILL * usual) ** 2) + 1e-12, np.inf)
 
 
 def apply_change(model: Any, change: Change) -> None:
