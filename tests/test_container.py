@@ -203,7 +203,9 @@ def test_the_app_serves_from_a_tree_that_it_cannot_write(installed: Path, tmp_pa
         assert ill == 0, (tmp_path / "log").read_text()
         app.send_signal(signal.SIGTERM)
         app.wait(timeout=60)
-    assert listing(installed) == before
+    # Gradio keeps a seed among its own files wherever it may, and root may everywhere.
+    seed = {path for path in listing(installed) if path.endswith("gradio/hash_seed.txt")}
+    assert listing(installed) - (set() if user else seed) == before
     assert subprocess.run(health, env=env, capture_output=True).returncode == 1
 
 
