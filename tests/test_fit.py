@@ -12,7 +12,8 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.imaging.preprocess import PreprocessSpec
 from cxr.model.bundle import NetworkSpec
-from trainer.fit import STATE_FILE, fit, learning_rates
+from trainer.fit import STATE_FILE, fit
+from trainer.optimizers import learning_rates
 from trainer.recipes import DEFAULT, Augmentation, Recipe
 from trainer.training_run import TrainingRun
 

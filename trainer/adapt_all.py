@@ -17,7 +17,7 @@ from cxr.model.bundle import Bundle
 from cxr.model.keras_backend import KerasBackend
 from cxr.types import Logits, ModelPixels
 from trainer.augment import augment
-from trainer.fit import adamw
+from trainer.optimizers import adamw
 from trainer.recipes import DEFAULT, Augmentation, Recipe
 from trainer.weighting import balanced_weights
 

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,8 +30,9 @@ from cxr.model.efficientnet_lite import freeze
 from cxr.model.networks import build_network
 from trainer.augment import augment, augment_with, mix
 from trainer.map_loss import map_loss, supervised
+from trainer.optimizers import learning_rates, optimizer_of
 from trainer.pretrained import set_initial_weights
-from trainer.recipes import Planting, Recipe
+from trainer.recipes import Planting
 from trainer.shown import PlantedFilms
 from trainer.training_run import TrainingRun
 from trainer.weighting import balanced_weights
@@ -176,7 +177,7 @@ class _Training:
         self.processes.prepare(self.network)
         self.served = build_network(network.name, network.params, size)
         self.served.set_weights(self.network.get_weights())
-        self.optimizer = _optimizer(recipe)
+        self.optimizer = optimizer_of(recipe)
         self.optimizer.build(self.network.trainable_variables)
         self.steps_per_epoch = math.ceil(len(self._order(1)) / recipe.batch_size)
         self._learning_rate = learning_rates(recipe, self.steps_per_epoch)
@@ -321,33 +322,6 @@ class _Training:
     def _average_weights(self, decay: Any) -> None:
         for mean, current in zip(self.served.weights, self.network.weights, strict=True):
             mean.assign(decay * mean + (1 - decay) * tf.cast(current, mean.dtype))
-
-
-def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
-    """The learning rate of each step of a run, numbered from 0: constant, or a cosine after a linear warm-up."""
-    if recipe.schedule == "constant":
-        return lambda number: recipe.learning_rate
-    total = steps_per_epoch * recipe.epochs
-    warm_up = max(1, total // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, total - warm_up), warmup_target=recipe.learning_rate, warmup_steps=warm_up
-    )
-    # The first step is not wasted on a rate of 0: the warm-up is one step ahead, and meets the cosine at its highest.
-    return lambda number: float(schedule(max(number, min(number + 1, warm_up))))
-
-
-def _optimizer(recipe: Recipe) -> keras.Optimizer:
-    if not recipe.weight_decay:
-        return keras.optimizers.Adam(recipe.learning_rate)
-    return adamw(recipe.learning_rate, recipe.weight_decay)
-
-
-def adamw(rate: Any, weight_decay: float) -> keras.Optimizer:
-    """AdamW at a learning rate, or a schedule of it, that decays kernels only."""
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay)
-    # Decaying a norm's scale or a bias only fights the next layer.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
 
 
 class _State:
