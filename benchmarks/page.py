@@ -1,15 +1,10 @@
 """python -m benchmarks.page [--other CHECKOUT]: what the page weighs, and how soon it takes a film."""
 
-import importlib
 import os
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +12,14 @@ from typing import Any
 import tyro
 
 from benchmarks import machine
-from benchmarks.serving import ROOT
+from benchmarks.browser import chromium
+from benchmarks.serving import APPS, ROOT, started, wait_for
 from cxr.cli import run_command
-from cxr.errors import UsageError
 from cxr.files import write_json
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 USABLE = ("html[data-spoken]", "#film input[type=file]")
 """The page has found its language, and its box takes files."""
 _SETTLE_MS = 3000
-_PATIENCE = 180
 
 
 @dataclass(frozen=True)
@@ -41,37 +34,6 @@ class PageConfig:
     """Visits of each; medians are told."""
     out: Path | None = None
     """JSON file for the figures."""
-
-
-@contextmanager
-def served(checkout: Path, model: str) -> Iterator[str]:
-    """The address of a checkout's app."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "MODEL": model, "GRADIO_SERVER_PORT": str(port)}
-    command = [sys.executable, "app.py"]
-    process = subprocess.Popen(
-        command, cwd=checkout, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.perf_counter() + _PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.perf_counter() > give_up:
-                raise UsageError("The app did not start. Run app.py to see why.") from None
-            time.sleep(0.1)
 
 
 def visit(browser: Any, address: str) -> dict[str, float]:
@@ -97,24 +59,20 @@ def visit(browser: Any, address: str) -> dict[str, float]:
 
 def measure(config: PageConfig) -> None:
     """Visit turn by turn, print the medians and write them."""
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromium is None:
-        raise UsageError("There is no Chromium on PATH. Install it, for example by apt-get install chromium.")
     checkouts = {"this": ROOT} | ({"other": config.other.resolve()} if config.other else {})
     visits: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
-    playwright = importlib.import_module("playwright.sync_api")
     with ExitStack() as stack:
-        addresses = {
-            name: stack.enter_context(served(folder, config.model)) for name, folder in checkouts.items()
-        }
-        started = stack.enter_context(playwright.sync_playwright())
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        for address in addresses.values():
-            visit(browser, address)  # the server's first page costs more
+        apps = {}
+        for name, folder in checkouts.items():
+            environment = {**os.environ, "PYTHONPATH": str(folder), "MODEL": config.model}
+            apps[name] = stack.enter_context(started(APPS["ours"], folder, environment))
+        browser = stack.enter_context(chromium())
+        for app in apps.values():
+            wait_for(app)
+            visit(browser, app.address)  # the server's first page costs more
         for _ in range(config.rounds):
-            for name, address in addresses.items():
-                visits[name].append(visit(browser, address))
-        browser.close()
+            for name, app in apps.items():
+                visits[name].append(visit(browser, app.address))
     found = {
         name: {key: statistics.median(one[key] for one in of) for key in of[0]} for name, of in visits.items()
     }

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from gradio_client import Client, handle_file
 
 from benchmarks.machine import resident_megabytes
 from benchmarks.worker import MODEL
+from cxr.errors import UsageError
 
 ROOT = MODEL.parent.parent
 APPS = {"ours": ["app.py"], "naive": ["-m", "benchmarks.naive_app"], "empty": ["-m", "benchmarks.empty_app"]}
@@ -28,14 +29,14 @@ class App:
     """A running app."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process = process
-        self._address = f"http://127.0.0.1:{port}"
+        self.process, self.port = process, port
+        self.address = f"http://127.0.0.1:{port}"
         self._clients: list[Client] = []
 
     def clients(self, count: int) -> list[Client]:
         """As many clients, which are kept for the next time."""
         while len(self._clients) < count:
-            self._clients.append(Client(self._address, verbose=False))
+            self._clients.append(Client(self.address, verbose=False))
         return self._clients[:count]
 
     def call(self, film: Path, caller: int = 0) -> float:
@@ -50,19 +51,29 @@ class App:
 
 
 @contextmanager
-def started(name: str) -> Iterator[App]:
-    """An app from its start to its stop. It may not answer yet."""
+def started(
+    arguments: Sequence[str], folder: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> Iterator[App]:
+    """An app from its start to its stop. It may not answer yet.
+
+    Args:
+        arguments: Of Python, such as those in APPS.
+        folder: Where it starts: this checkout, or another one.
+        environment: Its variables, but for the port.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
     process = subprocess.Popen(
-        [sys.executable, *APPS[name]], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={
+            **environment,
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
+        stdout=subprocess.DEVNULL,
     )
     try:
         yield App(process, port)
@@ -74,8 +85,9 @@ def started(name: str) -> Iterator[App]:
 def first_answer(name: str, film: Path) -> dict[str, float]:
     """Seconds from the process's start to its first answer, and its memory then."""
     start = time.perf_counter()
-    with started(name) as app:
-        _wait_for(app)
+    with started(APPS[name]) as app:
+        wait_for(app)
+        app.clients(1)
         app.call(film)
         return {"seconds": time.perf_counter() - start, "mb": app.megabytes()}
 
@@ -85,9 +97,10 @@ def calls(film: Path, rounds: int, per_round: int, callers: Sequence[int]) -> di
     seconds: dict[str, list[float]] = {name: [] for name in APPS}
     rates: dict[str, dict[int, list[float]]] = {name: {count: [] for count in callers} for name in APPS}
     with ExitStack() as stack:
-        apps = {name: stack.enter_context(started(name)) for name in APPS}
+        apps = {name: stack.enter_context(started(APPS[name])) for name in APPS}
         for app in apps.values():
-            _wait_for(app)
+            wait_for(app)
+            app.clients(1)
             app.call(film)
         for _ in range(rounds):
             for _ in range(per_round):
@@ -119,16 +132,14 @@ def _rate(app: App, film: Path, callers: int) -> float:
         return callers * each / (time.perf_counter() - start)
 
 
-def _wait_for(app: App) -> None:
-    """Until a client can be made."""
+def wait_for(app: App) -> None:
+    """Until the app takes connections. Raises UsageError where it does not start."""
     give_up = time.perf_counter() + _PATIENCE
-    host, port = "127.0.0.1", int(app._address.rpartition(":")[2])
     while True:
         try:
-            socket.create_connection((host, port), timeout=1).close()
-            break
+            socket.create_connection(("127.0.0.1", app.port), timeout=1).close()
+            return
         except OSError:
             if app.process.poll() is not None or time.perf_counter() > give_up:
-                raise
+                raise UsageError("The app did not start. Its reason stands above.") from None
             time.sleep(0.02)
-    app.clients(1)

@@ -6,21 +6,19 @@ picture of a patient's film belongs in the repository. Needs Chromium on PATH an
 
 import io
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # started as a file, Python looks beside this one
 
+from benchmarks.browser import chromium  # noqa: E402
+from benchmarks.serving import APPS, started, wait_for  # noqa: E402
 from cxr.cli import run_command  # noqa: E402
 from cxr.errors import UsageError  # noqa: E402
 from cxr.serving.opening import open_model  # noqa: E402
@@ -95,25 +93,6 @@ def phantoms() -> list[Example]:
     return shelf
 
 
-@contextmanager
-def served() -> Iterator[str]:
-    """The address of the app with the embedded model."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODEL")}
-    command = [sys.executable, str(ROOT / "app.py")]
-    with subprocess.Popen(
-        command, env={**environment, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
-    ) as app:
-        assert app.stdout
-        try:
-            started = next((line for line in app.stdout if line.startswith("Running on ")), None)
-            if started is None:
-                raise UsageError("The app did not start. Its reason stands above.")
-            yield started.removeprefix("Running on ").strip()
-        finally:
-            app.terminate()
-            app.stdout.read()  # it still says that it closes
-
-
 def photograph(browser: Any, address: str, name: str, shelf: list[Example]) -> int:
     """Take one picture into docs/; its size in bytes."""
     act, viewport, language = PICTURES[name]
@@ -159,21 +138,18 @@ def with_palette(picture: Image.Image) -> Image.Image:
 
 def main() -> None:
     """Take all pictures, or those named."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     names = sys.argv[1:] or list(PICTURES)
     if unknown := sorted(set(names) - set(PICTURES)):
         raise UsageError(f"There is no picture {', '.join(unknown)}. Choose from {', '.join(PICTURES)}.")
-    if chromium is None:
-        raise UsageError("There is no Chromium on PATH. Install it, for example by apt-get install chromium.")
     shelf = phantoms()
-    with served() as address, sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODEL")}
+    with started(APPS["ours"], ROOT, environment) as app, chromium() as browser:
+        wait_for(app)
         for name in names:
-            size = photograph(browser, address, name, shelf)
+            size = photograph(browser, app.address, name, shelf)
             print(f"docs/{name}: {size / 1000:.0f} kB")
             if size > MOST_BYTES:
                 raise UsageError(f"docs/{name} is larger than {MOST_BYTES // 1000} kB. Show less on it.")
-        browser.close()
 
 
 if __name__ == "__main__":

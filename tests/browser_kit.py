@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Any
 import pytest
 from fake_model import fake_predictor, served
 
+from benchmarks.browser import find_chromium
 from cxr.imaging.decode import decode_file
 from cxr.model.predictor import Predictor
 from ui.words import percent, say
 
 playwright: Any = importlib.import_module("playwright.sync_api") if find_spec("playwright") else None
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = find_chromium()
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None or playwright is None,
     reason="needs playwright, and Chromium on PATH: apt-get install chromium",
