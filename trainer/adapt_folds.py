@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr.model.decision import DecisionSpec, logit, sigmoid
 from cxr.types import Logits, Probabilities
-from trainer.calibrate import fit_decision, fit_scaling
+from trainer.calibrate import calibrated, fit_decision
 from trainer.weighting import balanced_weights
 
 Labels = NDArray[np.uint8]
@@ -80,8 +80,5 @@ def _best(y_true: Labels, logits: NDArray[np.float64]) -> int:
     if len(logits) == 1:
         return 0
     weight = balanced_weights(y_true)
-    losses = []
-    for row in logits:
-        temperature, bias = fit_scaling(y_true, row, WORTHLESS)
-        losses.append(log_loss(y_true, sigmoid(row / temperature + bias), sample_weight=weight))
+    losses = [log_loss(y_true, calibrated(y_true, row, WORTHLESS), sample_weight=weight) for row in logits]
     return int(np.argmin(losses))

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from cxr.model.decision import DecisionSpec, logit, sigmoid
-from cxr.types import Logits
+from cxr.types import Logits, Probabilities
 from trainer.weighting import balanced_weights
 
 SENSITIVITY_FLOOR = 0.97
@@ -95,6 +95,14 @@ def fit_scaling(
     model = LogisticRegression(C=1e6, max_iter=1000).fit(features, targets, weights * len(logits))
     slope, bias = float(model.coef_[0, 0]), float(model.intercept_[0])
     return (1 / slope, bias) if slope > 1e-3 else where_flat
+
+
+def calibrated(
+    y_true: np.ndarray, logits: Logits, where_flat: tuple[float, float] = AS_THEY_ARE
+) -> Probabilities:
+    """The probabilities (n,) of films once they are calibrated on themselves; arguments as for `fit_scaling`."""
+    temperature, bias = fit_scaling(y_true, logits, where_flat)
+    return sigmoid(logits / temperature + bias)
 
 
 def _threshold_at_sensitivity(positive: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from cxr.data.sources import FilmSource, PhantomSource
 from cxr.files import write_bytes, write_text
 from cxr.imaging.decode import decode
 from cxr.model.decision import logit
+from cxr.model.input_gate import Assessment
 from cxr.model.predictor import Predictor
 from cxr.types import NORMAL, UNCERTAIN
 
@@ -26,14 +27,15 @@ def write_examples(
     folder: Path, predictor: Predictor, source: FilmSource, held_out: LoadedFilms, kind: str
 ) -> None:
     """Write images and examples.csv. `kind` is "films" (held-out films of the data set) or "phantoms"."""
-    if kind == "phantoms" and not isinstance(source, PhantomSource):
+    drawn = kind == "phantoms" and not isinstance(source, PhantomSource)
+    if drawn:
         source = PhantomSource(_PHANTOMS)
-        held_out = _passing(predictor, load_films(source, source.films, predictor.preprocess)[0])
+        held_out, _ = load_films(source, source.films, predictor.preprocess)
     attribution = (
         PHANTOM_ATTRIBUTION if isinstance(source, PhantomSource) else f"held-out film of {source.identity.id}"
     )
     rows = []
-    for film in _telling_films(predictor, held_out):
+    for film in _telling_films(predictor, held_out, only_passing=drawn):
         content = source.read(film)
         name = f"phantom-{film.name}" if attribution == PHANTOM_ATTRIBUTION else film.name
         probability = predictor.predict(decode(content, film.name)).probability
@@ -63,21 +65,22 @@ def probability_cell(probability: float | None) -> str:
     return "" if probability is None else f"{probability:.6f}"
 
 
-def _passing(predictor: Predictor, phantoms: LoadedFilms) -> LoadedFilms:
+def _passing(words: Sequence[Assessment]) -> list[bool]:
     """The phantoms that the input gate reads without a warning; else those it reads; all, where it reads none."""
-    outputs = predictor.outputs(phantoms.pixels)
-    words = predictor.assess(phantoms.pixels, outputs)
     for kept in ([word.accepted and not word.code for word in words], [word.accepted for word in words]):
         if any(kept):
-            return phantoms.take(kept)
-    return phantoms
+            return kept
+    return [True] * len(words)
 
 
-def _telling_films(predictor: Predictor, held_out: LoadedFilms) -> list[Film]:
+def _telling_films(predictor: Predictor, held_out: LoadedFilms, only_passing: bool) -> list[Film]:
     """Two clear films of each kind, and where there are such an error of each kind and an uncertain one."""
     outputs = predictor.outputs(held_out.pixels)
-    probabilities = predictor.decision.probabilities(outputs.logits)
-    familiar = [not word.code for word in predictor.assess(held_out.pixels, outputs)]
+    words = predictor.assess(held_out.pixels, outputs)
+    kept = np.array(_passing(words) if only_passing else [True] * len(words))
+    held_out = held_out.take(kept)
+    probabilities = predictor.decision.probabilities(outputs.logits[kept])
+    familiar = [not word.code for word, taken in zip(words, kept, strict=True) if taken]
     threshold = predictor.decision.threshold
     margin = np.abs(logit(probabilities) - logit(np.array([threshold])))
     wrong = (probabilities >= threshold) != held_out.y_true.astype(bool)

@@ -25,7 +25,7 @@ from cxr.data.loading import LoadedFilms
 from cxr.errors import TrainingError
 from cxr.files import write_bytes, write_text
 from cxr.imaging.preprocess import to_input_batch
-from cxr.model.decision import logit, sigmoid
+from cxr.model.decision import logit
 from cxr.model.efficientnet_lite import freeze
 from cxr.model.networks import build_network
 from trainer.augment import augment, augment_with, mix
@@ -234,14 +234,12 @@ class _Training:
         """
         from sklearn.metrics import log_loss, roc_auc_score
 
-        from trainer.calibrate import fit_scaling
+        from trainer.calibrate import calibrated
 
         y_true = films.y_true
         y_prob = self._probabilities_of_all(films.pixels)
         if self.recipe.decide == "sensitivity":
-            logits = logit(y_prob)
-            temperature, bias = fit_scaling(y_true, logits)
-            y_prob = sigmoid(logits / temperature + bias)
+            y_prob = calibrated(y_true, logit(y_prob))
         weight = np.ones(len(y_true))
         if self.recipe.sampling == "balanced":
             weight = balanced_weights(y_true)
