@@ -77,13 +77,14 @@ class Outcome:
 
 
 @contextmanager
-def logged(endpoint: str) -> Iterator[Outcome]:
+def logged(endpoint: str, failures_alone: bool = False) -> Iterator[Outcome]:
     """Log one line when the block or the decorated function ends: endpoint, outcome's code, milliseconds.
 
     The code of an error of ours, or of one that was raised from it, is the outcome; any other is "fault".
 
     Args:
         endpoint: name of what was called, as documented; never anything that the caller sent.
+        failures_alone: for a first part of a request, whose second part logs how the whole ended.
 
     Yields:
         The outcome, whose code the block may set.
@@ -98,7 +99,8 @@ def logged(endpoint: str) -> Iterator[Outcome]:
     finally:
         milliseconds = round((time.perf_counter() - start) * 1000, 1)
         fields = {"endpoint": endpoint, "outcome": outcome.code, "milliseconds": milliseconds}
-        _requests.info("%s %s %.1f ms", *fields.values(), extra={"fields": fields})
+        if not (failures_alone and outcome.code == "ok"):
+            _requests.info("%s %s %.1f ms", *fields.values(), extra={"fields": fields})
 
 
 class _StderrHandler(logging.Handler):

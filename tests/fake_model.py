@@ -4,6 +4,7 @@ python tests/fake_model.py FOLDER serves the app with it until its standard inpu
 """
 
 import csv
+import logging
 import os
 import socket
 import subprocess
@@ -144,6 +145,10 @@ def _serve(folder: Path) -> None:
 
     if keep := os.environ.get("TEST_KEEP_SECONDS"):
         app.KEEP_SECONDS = app.CLEAN_EVERY_SECONDS = int(keep)
+    if requests := os.environ.get("TEST_REQUESTS_LOG"):
+        log = logging.getLogger("app.requests")
+        log.setLevel(logging.INFO)
+        log.addHandler(logging.FileHandler(requests, encoding="utf-8"))
     blocks = app.build_app(Serving(Served(fake_predictor(folder))))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

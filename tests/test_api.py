@@ -452,3 +452,16 @@ def test_what_was_uploaded_and_answered_is_deleted(tmp_path: Path) -> None:
         assert files() == before
         assert len(before) >= 4  # the gallery
     assert film.exists()
+
+
+def test_each_request_is_one_line_of_the_log(tmp_path: Path) -> None:
+    requests = tmp_path / "requests.log"
+    with served(tmp_path / "served", TEST_REQUESTS_LOG=str(requests)) as address:
+        server = address.rstrip("/")
+        film = handle_file(phantom_file(tmp_path / "film.png"))
+        Client(server, verbose=False).predict(film, api_name="/predict")
+        posted(server, "predict", {"data": [5, None]})
+        posted(server, "predict", {"data": [FILE, None]})
+        posted(server, "predict", {"data": [None, None]})
+    lines = [line.split()[:2] for line in requests.read_text(encoding="utf-8").splitlines()]
+    assert lines == [["/predict", code] for code in ("ok", "bad_file", "bad_file", "no_file")]

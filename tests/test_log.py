@@ -98,3 +98,12 @@ def test_it_decorates_and_the_block_may_name_the_outcome(caplog):
         ["model_info", "ok"],
         ["predict", "refused"],
     ]
+
+
+def test_the_first_part_of_a_request_logs_its_failure_alone(caplog):
+    caplog.set_level(logging.INFO, "app.requests")
+    with logged("predict", failures_alone=True):
+        pass
+    with pytest.raises(ImageError), logged("predict", failures_alone=True):
+        _raise(ImageError("too_small", "secret.png is too small."))
+    assert [record.getMessage().split()[:2] for record in caplog.records] == [["predict", "too_small"]]

@@ -10,9 +10,12 @@ from cxr.log import logged
 
 
 @contextmanager
-def answering(endpoint: str) -> Iterator[None]:
-    """Log the request, and pass our errors on as Gradio does: the code as title. What else is raised, it masks."""
-    with logged(endpoint):
+def answering(endpoint: str, failures_alone: bool = False) -> Iterator[None]:
+    """Log the request, and pass our errors on as Gradio does: the code as title. What else is raised, it masks.
+
+    failures_alone: as for `cxr.log.logged`.
+    """
+    with logged(endpoint, failures_alone):
         try:
             yield
         except CxrError as error:

@@ -31,18 +31,16 @@ class CheckedBlocks(gr.Blocks):
         explicit_call: bool = False,
     ) -> list[Any]:
         """The arguments of `block_fn`, checked; raises gr.Error with a code of ours as its title."""
-        if block_fn.api_visibility == "public":
-            with answering(f"/{block_fn.api_name}"):
+        with answering(f"/{block_fn.api_name}", failures_alone=True):
+            if block_fn.api_visibility == "public":
                 check_arguments(str(block_fn.api_name), block_fn.inputs, inputs)
-        try:
-            return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
-        except (ValueError, OSError, httpx.HTTPError) as error:
-            # Gradio's own words name folders of the server.
-            raise gr.Error(
-                f"The file was not uploaded to this server, or it cannot be fetched. {_HOW}",
-                title="bad_file",
-                print_exception=False,
-            ) from error
+            try:
+                return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
+            except (ValueError, OSError, httpx.HTTPError) as error:
+                # Gradio's own words name folders of the server.
+                raise RequestError(
+                    "bad_file", f"The file was not uploaded to this server, or it cannot be fetched. {_HOW}"
+                ) from error
 
 
 def check_arguments(endpoint: str, boxes: Sequence[Any], values: Sequence[Any]) -> None:
