@@ -21,6 +21,7 @@ import tyro
 from cxr import log
 from cxr.errors import CxrError, UsageError
 from cxr.imaging.decode import from_array
+from cxr.memory import return_freed
 from cxr.model.bundle import probe_pixels
 from cxr.model.predictor import Predictor
 from cxr.serving.opening import open_model
@@ -167,6 +168,7 @@ def main() -> int:
             quiet=True,  # Gradio would advertise a public link
         )
         print(f"Running on {address}", flush=True)
+        return_freed()  # of the load, whose peak is past
         app.block_thread()
     return 0
 
