@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import finding, worker
+from benchmarks import finding, one_film, worker
 from benchmarks.__main__ import describe
 from benchmarks.drawing import draw
 from benchmarks.films import SMALL, write_films
@@ -38,6 +38,18 @@ def test_finding_is_measured_against_os_walk(capsys):
     assert list(found) == ["os.walk", "find", "open"]
     printed = capsys.readouterr().out
     assert printed.count("200 files in") == 3 and "1.0 times os.walk" in printed
+
+
+def test_one_film_is_measured_by_two_bundles(tmp_path, capsys):
+    config = one_film.OneFilmConfig(other=worker.MODEL, turns=2, out=tmp_path / "one_film.json")
+    one_film.measure(config)
+    found = json.loads(config.out.read_text())
+    assert found["model"]["version"] == found["other"]["version"] != ""
+    assert 0 < found["model"]["least_ms"] <= found["model"]["median_ms"]
+    assert found["ratio"]["median_ms"] == pytest.approx(
+        found["model"]["median_ms"] / found["other"]["median_ms"], abs=0.01
+    )
+    assert "by the medians" in capsys.readouterr().out
 
 
 def test_help_of_the_readmes_writes_nothing():
