@@ -6,7 +6,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -47,7 +47,7 @@ def measure(config: OneFilmConfig) -> None:
                 start = time.perf_counter()
                 predictor.predict(decode_file(film))
                 seconds[name].append(time.perf_counter() - start)
-    found = {
+    found: dict[str, dict[str, Any]] = {
         name: {
             "version": predictors[name].identity.version,
             "median_ms": round(1000 * statistics.median(times[1:]), 2),
