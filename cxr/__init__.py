@@ -4,5 +4,5 @@ Trainer, evaluation and app all go through this package, so that a published fig
 that serves. It imports nothing of ours from above, and TensorFlow only where a network is built.
 """
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 """The version of the code; a bundle has one of its own."""

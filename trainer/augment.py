@@ -14,6 +14,7 @@ from trainer.recipes import Augmentation
 
 Tensor = Any
 _BLUR_SIGMA = 1.2  # pixels
+_STYLE_REACH = 0.03  # cycles a pixel, up to which a film takes over another one's amplitudes
 
 
 class _Draws:
@@ -40,6 +41,7 @@ def augment(films: Tensor, seed: Tensor, settings: Augmentation) -> Tensor:
     """Change each film of a batch at random.
 
     films: float32 (n, size, size, 1) in [0, 1]; seed: int32 (2,). Returns the same shape and range.
+    With `settings.style`, a film takes something over from another one of the batch.
     """
     return augment_with(films, films[..., :0], seed, settings)[0]
 
@@ -60,6 +62,7 @@ def augment_with(
     """
     count, size = tf.shape(films)[0], int(films.shape[1])
     draws = _Draws(seed, count)
+    films = _restyle(films, draws, settings, size)
     moved = _move(tf.concat([films, planes], -1), draws, settings, size)
     films, planes = moved[..., :1], moved[..., 1:]
     films = _refocus(films, draws, settings, size)
@@ -74,6 +77,25 @@ def mix(films: Tensor, targets: Tensor, seed: Tensor, alpha: float) -> tuple[Ten
     share = (gammas[:, :1] + 1e-6) / (tf.reduce_sum(gammas, axis=1, keepdims=True) + 2e-6)
     wide = share[:, :, None, None]
     return wide * films + (1 - wide) * films[::-1], share * targets + (1 - share) * targets[::-1]
+
+
+def _restyle(films: Tensor, draws: _Draws, a: Augmentation, size: int) -> Tensor:
+    """Mix the amplitudes of the lowest frequencies with another film's, at the film's own phases.
+
+    How bright the large parts of a film are says how and where it was taken, and where they lie is anatomy (Fourier
+    domain adaptation, Yang and Soatto 2020; amplitude mixing, Xu et al. 2021).
+    """
+    if not a.style:
+        return films
+    other = tf.argsort(draws.uniform(0, 1, ()))
+    share = draws.chance(a.style) * draws.uniform(0, 1)
+    down, right = np.abs(np.fft.fftfreq(size))[:, None], np.fft.rfftfreq(size)[None, :]
+    low = tf.constant((np.maximum(down, right) <= _STYLE_REACH).astype(np.float32))
+    spectrum = tf.signal.rfft2d(films[..., 0])
+    amplitude = tf.abs(spectrum)
+    mixed = amplitude + share[..., 0] * low * (tf.gather(amplitude, other) - amplitude)
+    restyled = spectrum * tf.cast(mixed / tf.maximum(amplitude, 1e-6), tf.complex64)
+    return tf.clip_by_value(tf.signal.irfft2d(restyled, (size, size))[..., None], 0.0, 1.0)
 
 
 def _move(films: Tensor, draws: _Draws, a: Augmentation, size: int) -> Tensor:

@@ -33,5 +33,7 @@ def tuning_films(recipe: Recipe, validation: LoadedFilms, seed: int) -> LoadedFi
     """The films on which the best epoch, the calibration and the threshold of a recipe are chosen."""
     if not recipe.perturbed:
         return validation
-    pixels = perturb(validation.pixels, recipe.augmentation, seed, recipe.perturbed)
+    # What a film takes over from another one of the same hospital makes it no film of another machine.
+    settings = recipe.augmentation.model_copy(update={"style": 0.0})
+    pixels = perturb(validation.pixels, settings, seed, recipe.perturbed)
     return LoadedFilms(list(validation.films) * recipe.perturbed, pixels)

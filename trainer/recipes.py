@@ -26,6 +26,7 @@ class _Strict(BaseModel):
 class Augmentation(_Strict):
     """Random changes of a training film, each drawn per film; 0 switches a change off.
 
+    style: probability of taking over some of another film's coarse brightness (trainer.augment);
     rotation: degrees to either side; zoom, stretch: log-range of the scale, and of the aspect ratio;
     shift: share of the side; flip: probability of a left-right mirror;
     gamma, contrast: log-range; brightness: range, white is 1; field: log-range of a smooth uneven exposure;
@@ -35,6 +36,7 @@ class Augmentation(_Strict):
     mixup: parameter of the Beta distribution by which pairs of films are mixed (Zhang et al. 2018).
     """
 
+    style: float = 0.0
     rotation: float = 0.0
     zoom: float = 0.0
     stretch: float = 0.0
@@ -268,13 +270,14 @@ LITE_FINETUNE = FINETUNE.model_copy(
         "frozen_stages": 2,
         "frozen_norms": True,
         "planting": Planting(planted=2, reference=2, reference_planted=3),
+        "preprocess": PreprocessSpec(size=192, resample="bilinear"),
         "batch_size": 24,
-        "epochs": 12,
+        "epochs": 20,
         "learning_rate": 1e-3,
         # Films of home do not show how a network travels, which comes with the last epochs.
         "keep": "last",
         # An erased rectangle looks like an opacity, and would keep its film's class.
-        "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0}),
+        "augmentation": DEFAULT.augmentation.model_copy(update={"erase": 0.0, "style": 0.5}),
     }
 )
 """EfficientNet-Lite0 from ImageNet weights, with planted opacities (docs/experiments.md, "A model that travels")."""
