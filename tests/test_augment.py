@@ -8,7 +8,9 @@ from trainer.augment import augment, mix
 from trainer.recipes import DEFAULT, Augmentation
 
 STRENGTH = {
-    name: getattr(DEFAULT.augmentation, name) for name in Augmentation.model_fields if name != "mixup"
+    name: getattr(DEFAULT.augmentation, name)
+    for name in Augmentation.model_fields
+    if name not in ("mixup", "style")  # they take from other films, and here all are the same
 }
 
 
@@ -57,3 +59,27 @@ def test_mixup_blends_films_and_targets_alike():
     mixed, mixed_targets = mix(films, targets, tf.constant([0, 1], tf.int32), 0.4)
     np.testing.assert_allclose(mixed.numpy()[:, 0, 0], mixed_targets.numpy(), atol=1e-6)
     assert 0 < mixed_targets.numpy()[0, 0] < 1
+
+
+def test_style_takes_coarse_brightness_from_other_films_and_leaves_what_is_fine():
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(-1, 1, 64, dtype=np.float32)
+    slopes = np.array([0.0, 0.1, 0.2, 0.3], np.float32)[:, None, None]
+    coarse = 0.5 + slopes * np.cos(np.pi * ramp)[None, :, None]
+    fine = 0.03 * rng.standard_normal((4, 64, 64)).astype(np.float32)
+    films = np.clip(coarse + fine, 0, 1)[..., None]
+    changed = run(films, Augmentation(style=1.0))
+    assert changed.shape == films.shape and changed.dtype == np.float32
+
+    def slope(of):
+        return np.abs(np.fft.rfft2(of[..., 0])[:, 1, 0])
+
+    before, after = slope(films), slope(changed)
+    assert (np.abs(after - before) > 0.02 * before.max()).sum() >= 2
+    assert after.min() > before.min() - 1 and after.max() < before.max() + 1, "not between those of two films"
+    high = np.abs(np.fft.rfft2(changed[..., 0] - films[..., 0]))[:, 10:-10, 10:]
+    assert high.max() < 0.2 * np.abs(np.fft.rfft2(films[..., 0]))[:, 10:-10, 10:].mean()
+
+
+def test_style_of_films_that_are_the_same_changes_nothing(films):
+    np.testing.assert_allclose(run(films, Augmentation(style=1.0)), films, atol=1e-5)

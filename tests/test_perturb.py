@@ -32,3 +32,11 @@ def test_tuning_films_keep_their_labels():
     tuning = tuning_films(recipe, FILMS, seed=0)
     np.testing.assert_array_equal(tuning.y_true, np.tile(FILMS.y_true, 3))
     assert tuning_films(TINY, FILMS, seed=0) is FILMS
+
+
+def test_tuning_films_take_nothing_over_from_each_other():
+    recipe = TINY.model_copy(update={"perturbed": 1})
+    styled = recipe.model_copy(update={"augmentation": recipe.augmentation.model_copy(update={"style": 1.0})})
+    np.testing.assert_array_equal(
+        tuning_films(styled, FILMS, seed=0).pixels, tuning_films(recipe, FILMS, seed=0).pixels
+    )
