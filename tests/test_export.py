@@ -159,6 +159,13 @@ def test_what_is_per_film_is_exported_without_asking_for_shapes():
     assert not any(node.op_type in ("Gather", "Cast") for node in nodes)
 
 
+def test_what_a_film_is_scaled_by_has_as_many_axes_as_the_film():
+    graph = onnx.load_from_string(export_network(_with(keras.layers.Rescaling(2.5, -1.5)))).graph
+    constants = [onnx.numpy_helper.to_array(constant) for constant in graph.initializer]
+    scaling = [values.shape for values in constants if values.size == 1 and values.flat[0] in (2.5, -1.5)]
+    assert scaling == [(1, 1, 1, 1), (1, 1, 1, 1)]
+
+
 def test_a_network_with_nothing_to_replace_is_exported_as_it_is():
     model = network("seed_cnn")
     assert exportable(model) is model
