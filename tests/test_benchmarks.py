@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import finding, one_film, worker
+from benchmarks import finding, gate, one_film, worker
 from benchmarks.__main__ import describe
 from benchmarks.drawing import draw
 from benchmarks.films import SMALL, write_films
@@ -50,6 +50,17 @@ def test_one_film_is_measured_by_two_bundles(tmp_path, capsys):
         found["model"]["median_ms"] / found["other"]["median_ms"], abs=0.01
     )
     assert "by the medians" in capsys.readouterr().out
+
+
+def test_the_gate_is_asked_about_films_as_they_are_changed_ones_and_other_images(tmp_path):
+    config = gate.GateConfig(reference=("phantom:60",), films=12, out=tmp_path / "gate.json")
+    gate.measure(config)
+    found = json.loads(config.out.read_text())
+    (films,) = found["films"].values()
+    assert list(films) == list(gate.CHANGES) and all(row["n"] == 12 for row in films.values())
+    assert films["as they are"]["accepted"] > 0.8 > 0.2 > films["inverted"]["accepted"]
+    assert 0 < found["others"]["noise"]["read"] == found["others"]["noise"]["n"]
+    assert all(kind["accepted"] == 0 for kind in found["others"].values())
 
 
 def test_help_of_the_readmes_writes_nothing():
