@@ -11,6 +11,7 @@ import numpy as np
 import pydicom.data
 import skimage.data
 import tyro
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tyro.conf import UseAppendAction
@@ -138,7 +139,8 @@ def _other_images(rng: np.random.Generator) -> dict[str, list[GrayImage | None]]
 
 
 def _gray(picture: np.ndarray) -> GrayImage:
-    return from_array(np.asarray(Image.fromarray(picture).convert("L"), np.uint8))
+    gray: NDArray[np.uint8] = np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
+    return from_array(gray)
 
 
 def _read(path: Path) -> GrayImage | None:
