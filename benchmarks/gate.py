@@ -11,7 +11,6 @@ import numpy as np
 import pydicom.data
 import skimage.data
 import tyro
-from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tyro.conf import UseAppendAction
@@ -139,8 +138,7 @@ def _other_images(rng: np.random.Generator) -> dict[str, list[GrayImage | None]]
 
 
 def _gray(picture: np.ndarray) -> GrayImage:
-    gray: NDArray[np.uint8] = np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
-    return from_array(gray)
+    return from_array(np.asarray(Image.fromarray(picture).convert("L"), np.uint8))
 
 
 def _read(path: Path) -> GrayImage | None:
@@ -154,7 +152,7 @@ def _crop(picture: GrayImage, rng: np.random.Generator) -> GrayImage:
     height, width = picture.pixels.shape
     side = max(32, min(height, width) // 2)
     top, left = (int(rng.integers(0, length - side + 1)) for length in (height, width))
-    return from_array(np.ascontiguousarray(picture.pixels[top : top + side, left : left + side]))
+    return from_array(picture.pixels[top : top + side, left : left + side])
 
 
 def _of_images(predictor: Predictor, images: Sequence[GrayImage | None]) -> dict[str, Any]:
