@@ -120,7 +120,7 @@ def test_an_unknown_application_is_no_network():
 
 
 def test_members_are_of_our_own_network_only():
-    with pytest.raises(ValueError, match="members are joined as towers for residual_cnn only"):
+    with pytest.raises(ValueError, match="members are joined for residual_cnn only"):
         Recipe.model_validate(FINETUNE.model_dump() | {"members": 2})
 
 

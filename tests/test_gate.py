@@ -10,7 +10,7 @@ from cxr.errors import BundleError
 from cxr.imaging.decode import from_array
 from cxr.imaging.preprocess import PreprocessSpec, to_model_pixels
 from cxr.model.backend import Outputs
-from cxr.model.input_gate import InputGate, _direction, _octant, load_gate, look, save_gate
+from cxr.model.input_gate import InputGate, _direction, _octant, load_gate, look, rows_of, save_gate
 from cxr.phantom import make_phantom
 from trainer.gating import GateFilms, fit_cloud, fit_gate
 
@@ -74,7 +74,7 @@ def test_changed_film_is_refused_with_the_reason(gate, change, code):
     assert np.mean([word.code == code for word in judged]) >= 0.9
 
 
-def test_photographs_are_refused(gate):
+def photographs() -> np.ndarray:
     from skimage import data
     from sklearn.datasets import load_sample_images
 
@@ -86,10 +86,12 @@ def test_photographs_are_refused(gate):
         data.astronaut(),
         data.moon(),
     ]
-    for picture in pictures:
-        gray = picture.mean(axis=2).astype(np.uint8) if picture.ndim == 3 else picture
-        word = assess(gate, to_model_pixels(from_array(gray), SPEC))
-        assert not word.accepted
+    gray = [picture.mean(axis=2).astype(np.uint8) if picture.ndim == 3 else picture for picture in pictures]
+    return np.stack([to_model_pixels(from_array(picture), SPEC) for picture in gray])
+
+
+def test_photographs_are_refused(gate):
+    assert not any(assess(gate, picture).accepted for picture in photographs())
 
 
 def test_scores_say_which_view_objects(gate):
@@ -242,6 +244,15 @@ def test_posture_is_told_by_the_trunk(gate_of_two, monkeypatch):
         words = judge_all(gate_of_two, np.ascontiguousarray(changed))
         assert not any(word.accepted for word in words)
         assert np.mean([word.code == code for word in words]) >= 0.9
+
+
+def test_what_no_posture_makes_a_film_is_not_called_turned_or_inverted(gate_of_two, monkeypatch):
+    monkeypatch.setattr("cxr.model.input_gate.FARTHEST_POSTURE", 1000.0)
+    pictures = photographs()
+    rows = rows_of("trunk", pictures, TRUNK.outputs(pictures))
+    named = gate_of_two.posture.probabilities(rows).argmax(axis=1)
+    assert np.isin(named, (1, 2)).any(), "no picture is taken for a turned or an inverted film"
+    assert {word.code for word in judge_all(gate_of_two, pictures)} == {"not_frontal_chest"}
 
 
 def test_gate_of_several_hospitals_is_read_back(gate_of_two, tmp_path):

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from cxr.imaging.preprocess import PreprocessSpec, to_input_batch
+from cxr.imaging.preprocess import to_input_batch
 from cxr.model.keras_backend import KerasBackend
 from cxr.model.networks import build_network
 from cxr.model.predictor import ModelIdentity, Predictor
@@ -13,8 +12,7 @@ from evaluation.predictions import score_films
 from tests.test_fit import TINY, run_of, striped_films
 from trainer.calibrate import HALF, fit_decision
 from trainer.fit import Fitted, fit
-from trainer.members import fit_members, join, joined_network, members_alone
-from trainer.recipes import LITE_FINETUNE, Recipe
+from trainer.members import fit_members, joined_network, members_alone
 from trainer.training_run import SEED_STRIDE
 
 PAIR = TINY.model_copy(update={"members": 2, "epochs": 2})
@@ -98,39 +96,3 @@ def test_figures_of_each_member_are_those_of_the_network_trained_alone(pair, fil
     assert brier["each"][0] != brier["each"][1]
     assert brier["mean"] == pytest.approx(np.mean(brier["each"]))
     assert brier["sd"] == pytest.approx(abs(brier["each"][0] - brier["each"][1]) / np.sqrt(2))
-
-
-SOUP = LITE_FINETUNE.model_copy(
-    update={"members": 2, "joined": "weights", "preprocess": PreprocessSpec(size=64, resample="bilinear")}
-)
-
-
-def test_the_weights_of_members_are_averaged_into_one_network():
-    network = SOUP.network
-    models = [build_network(network.name, network.params, 64) for _ in range(2)]
-    whole = join(models, SOUP)
-    assert joined_network(SOUP) == network
-    for one, other, mean in zip(*(model.get_weights() for model in (*models, whole)), strict=True):
-        np.testing.assert_allclose(mean, (one.astype(np.float64) + other) / 2, atol=1e-6)
-    kernels = [model.get_layer("mixed_convolution").get_weights()[0] for model in models]
-    assert not np.allclose(*kernels)
-
-
-def test_members_whose_weights_are_averaged_start_from_the_same_ones(films, tmp_path):
-    apart = run_of(PAIR, films, tmp_path)
-    assert [apart.member(number).initial_seed for number in (1, 2)] == [None, None]
-    together = run_of(PAIR.model_copy(update={"joined": "weights"}), films, tmp_path)
-    assert [together.member(number).initial_seed for number in (1, 2)] == [3, 3]
-    still = PAIR.model_copy(update={"members": 1, "joined": "weights", "epochs": 1, "learning_rate": 1e-12})
-
-    def started(seed, **changes):
-        model = fit(run_of(still, films, tmp_path / f"{seed}{changes}", seed=seed, **changes)).model
-        return model.trainable_weights[0].numpy()
-
-    np.testing.assert_allclose(started(1, initial_seed=3), started(2, initial_seed=3), atol=1e-6)
-    assert np.abs(started(1) - started(2)).max() > 0.01
-
-
-def test_networks_from_random_weights_are_not_averaged():
-    with pytest.raises(ValidationError, match="averaged only where all start from ImageNet's"):
-        Recipe.model_validate(PAIR.model_dump() | {"joined": "weights"})

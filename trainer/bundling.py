@@ -179,7 +179,7 @@ def _measure(
         "validation": figures,
         "elsewhere": measure_unseen(predictor, prepared.references),
     }
-    if (members := run.recipe.members) > 1 and run.recipe.joined == "towers":
+    if (members := run.recipe.members) > 1:
         head = fitted.model.layers[-1].get_weights()[0]
         also["members"] = members_alone(predictor, head, members, run.tuning, films)
     return evaluate_and_write(

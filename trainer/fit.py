@@ -164,7 +164,7 @@ class _Training:
     """A network in training, its optimizer, and the float32 network that holds the averaged weights."""
 
     def __init__(self, run: TrainingRun) -> None:
-        keras.utils.set_random_seed(run.seed if run.initial_seed is None else run.initial_seed)
+        keras.utils.set_random_seed(run.seed)
         tf.config.experimental.enable_op_determinism()
         self.run, self.recipe, self.seed, self.teacher = run, run.recipe, run.seed, run.teacher
         self.pixels, self.y_true = run.train.pixels, run.train.y_true

@@ -2,9 +2,7 @@
 
 The mean of independently trained networks varies less from one training to the next than each of them, and is less
 sure of itself where they disagree (Lakshminarayanan et al. 2017). They are joined as towers of one network, so
-that what is saved, exported and explained is still one Keras model. Networks that were tuned from the same weights
-stay so near to each other that the mean of their weights is a network, too, and about as good as their mean answer,
-at the cost of one (model soups, Wortsman et al. 2022).
+that what is saved, exported and explained is still one Keras model.
 """
 
 import logging
@@ -50,19 +48,15 @@ def fit_members(run: TrainingRun) -> Fitted:
 
 def joined_network(recipe: Recipe) -> NetworkSpec:
     """The registered network that a run of `recipe` ends with."""
-    if recipe.members == 1 or recipe.joined == "weights":
+    if recipe.members == 1:
         return recipe.network
     return NetworkSpec(name=recipe.network.name, params={**recipe.network.params, "towers": recipe.members})
 
 
 def join(models: list[keras.Model], recipe: Recipe) -> keras.Model:
-    """One network whose logit is the mean of the models' logits, or whose weights are the mean of theirs."""
+    """One network whose logit is the mean of the models' logits."""
     spec = joined_network(recipe)
     whole = build_network(spec.name, spec.params, recipe.preprocess.size)
-    if recipe.joined == "weights":
-        each = zip(*(model.get_weights() for model in models), strict=True)
-        whole.set_weights([np.mean(weights, axis=0) for weights in each])
-        return whole
     for number, model in enumerate(models, 1):
         for layer in model.layers[:-1]:
             if layer.weights:

@@ -100,8 +100,6 @@ class Recipe(_Strict):
     planting: opacities planted in training, for a network whose map is supervised; None for none.
     teacher: a MODEL whose probabilities are learnt in place of the labels (trainer.teacher); "" for the labels.
     members: networks that are trained apart, each from a seed of its own, and joined (trainer.members).
-    joined: how: as "towers" of one network, which costs as much as all of them, or by the mean of their "weights",
-    which costs no more than one of them, and needs networks that all start from ImageNet's.
     sampling: "all" shows every train film once an epoch; "balanced" shows every film of the rarer class once and
     as many of the other, drawn anew each epoch. validation: "grouped" holds out patient groups of train,
     "official" uses the data set's val split. perturbed: copies of each validation film, changed at random as
@@ -122,7 +120,6 @@ class Recipe(_Strict):
     planting: Planting | None = None
     teacher: str = ""
     members: int = Field(default=1, ge=1)
-    joined: Literal["towers", "weights"] = "towers"
     preprocess: PreprocessSpec
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -142,13 +139,11 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        lite = self.network.name in LITE
-        if self.members > 1 and self.joined == "towers" and self.network.name != "residual_cnn":
+        if self.members > 1 and self.network.name != "residual_cnn":
             raise ValueError(
-                f"members are joined as towers for residual_cnn only, and the network is {self.network.name}"
+                f"members are joined for residual_cnn only, and the network is {self.network.name}"
             )
-        if self.members > 1 and self.joined == "weights" and self.initial_weights == RANDOM:
-            raise ValueError("the weights of members are averaged only where all start from ImageNet's")
+        lite = self.network.name in LITE
         if self.initial_weights != RANDOM and not (
             self.network.name == APPLICATION or (lite and self.initial_weights == IMAGENET)
         ):

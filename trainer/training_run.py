@@ -29,7 +29,6 @@ class TrainingRun:
         tensorboard: folder for a TensorBoard log.
         reference: normal films of other hospitals that planted opacities are shown on, uint8 (n, size, size).
         processes: those that train it together.
-        initial_seed: of the weights that ImageNet's do not give, where it is not `seed`.
     """
 
     recipe: Recipe
@@ -42,18 +41,13 @@ class TrainingRun:
     tensorboard: Path | None = None
     reference: ModelPixels | None = None
     processes: Processes = ALONE
-    initial_seed: int | None = None
 
     def member(self, number: int) -> "TrainingRun":
-        """The run of one of the recipe's members, numbered from 1: the same films, a seed and a folder of its own.
-
-        Members whose weights are averaged start from the same weights, or their mean would be none of a network.
-        """
+        """The run of one of the recipe's members, numbered from 1: the same films, a seed and a folder of its own."""
         name = f"member{number}"
         return replace(
             self,
             seed=self.seed + SEED_STRIDE * (number - 1),
-            initial_seed=self.seed if self.recipe.joined == "weights" else None,
             folder=self.folder / name,
             tensorboard=self.tensorboard / name if self.tensorboard else None,
         )

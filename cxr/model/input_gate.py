@@ -18,7 +18,7 @@ divided by the number of dimensions, over its limit. The trainer fits groups and
 but NumPy and Pillow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -218,8 +218,13 @@ class InputGate:
     def _reason(self, film: ModelPixels, scores: Mapping[str, float], posture: str) -> WarningCode:
         if self.posture is None:
             return self._reason_by_trial(film)
-        # Whatever is far from every chest film has no posture: the classifier knows chest films alone.
-        if posture in ("rotated", "inverted") and scores["trunk"] <= FARTHEST_POSTURE:
+        # The classifier knows chest films alone. Of another image it says something, too, but turning or inverting that
+        # makes no chest film of it.
+        if (
+            posture in ("rotated", "inverted")
+            and scores["trunk"] <= FARTHEST_POSTURE
+            and any(self._fits(other) for other in _other_postures(film))
+        ):
             return "rotated" if posture == "rotated" else "inverted"
         return "not_frontal_chest"
 
@@ -235,6 +240,15 @@ class InputGate:
         return any(
             all(group[view].scores(rows)[0] <= 1 for view, rows in seen.items()) for group in self._groups()
         )
+
+
+def _other_postures(film: ModelPixels) -> Iterator[ModelPixels]:
+    """The film turned, upside down and inverted, in every combination but the one in which it is."""
+    for levels in (film, 255 - film):
+        for turns in range(4):
+            if turns or levels is not film:
+                yield np.rot90(levels, turns)
+        yield levels[::-1]
 
 
 def rows_of(view: str, pixels: ModelPixels, outputs: Outputs) -> Rows:
