@@ -18,7 +18,7 @@ divided by the number of dimensions, over its limit. The trainer fits groups and
 but NumPy and Pillow.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -40,17 +40,13 @@ POSTURES: Final = ("upright", "rotated", "inverted", "part")
 BLANK_DEVIATION: Final = 4.0
 """Standard deviation, in 8-bit levels, below which an image shows nothing."""
 
-FARTHEST_POSTURE: Final = 3.0
-"""Score in the view "trunk" up to which a refused image may be called a turned or an inverted film.
-
-Turned and inverted films of three hospitals mostly lie below it, photographs and slices mostly above.
-"""
-
 _FORMAT = 2
 _GROUPS: Final = ("accepted", "familiar", "place", "phantoms")
 """Of borders, as gate.npz names them."""
 _GRID, _EDGE_SIDE, _PLACES, _DIRECTIONS = 16, 80, 5, 8
 Rows = NDArray[np.float64]
+Network = Callable[[ModelPixels], Outputs]
+"""Gives the network's outputs for preprocessed films uint8 (n, size, size)."""
 
 
 @dataclass(frozen=True)
@@ -162,19 +158,21 @@ class InputGate:
     place: Mapping[str, Border] | None = None
     phantoms: Mapping[str, Border] | None = None
 
-    def assess(self, pixels: ModelPixels, outputs: Outputs) -> list[Assessment]:
-        """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs.
+    def assess(self, pixels: ModelPixels, outputs: Outputs, network: Network) -> list[Assessment]:
+        """Judge n preprocessed films, uint8 (n, size, size), by their pixels and the network's outputs for them.
 
-        Refusals: "blank"; "inverted", "rotated"; "not_frontal_chest". Unfamiliar: "unlike_training".
+        Refusals: "blank"; "inverted", "rotated", where the film would be accepted otherwise; "not_frontal_chest".
+        Unfamiliar: "unlike_training". network: asked again about what is refused, turned and inverted.
         Raises BundleError where the network does not give what the gate was fitted to.
         """
         rows = {view: rows_of(view, pixels, outputs) for view in self._views()}
         scores = self._scores(rows)
-        familiar = self._familiar(rows)
-        postures = self._postures(rows, len(pixels))
+        inside, familiar = self._inside(rows, scores), self._familiar(rows)
         return [
-            self._word(film, {view: float(values[at]) for view, values in scores.items()}, posture, known)
-            for at, (film, posture, known) in enumerate(zip(pixels, postures, familiar, strict=True))
+            self._word(
+                film, {view: float(values[at]) for view, values in scores.items()}, accepted, known, network
+            )
+            for at, (film, accepted, known) in enumerate(zip(pixels, inside, familiar, strict=True))
         ]
 
     def _views(self) -> list[str]:
@@ -202,53 +200,50 @@ class InputGate:
             inside.append(self.origin.at_home(rows[self.origin.view]))
         return np.asarray(np.all(inside, axis=0))
 
-    def _postures(self, rows: Mapping[str, Rows], films: int) -> list[str]:
-        """Of each film the most probable of POSTURES, "" where the gate cannot tell."""
-        if self.posture is None:
-            return [""] * films
-        return [POSTURES[at] for at in self.posture.probabilities(rows["trunk"]).argmax(axis=1)]
+    def _inside(self, rows: Mapping[str, Rows], scores: Mapping[str, Rows]) -> NDArray[np.bool_]:
+        """(n,): inside of all borders of a group, and upright as far as the gate can tell."""
+        inside = np.all([values <= 1 for values in scores.values()], axis=0)
+        if self.posture is not None:
+            inside &= self.posture.probabilities(rows["trunk"]).argmax(axis=1) == POSTURES.index("upright")
+        return np.asarray(inside)
 
-    def _word(self, film: ModelPixels, scores: dict[str, float], posture: str, familiar: bool) -> Assessment:
+    def _word(
+        self, film: ModelPixels, scores: dict[str, float], accepted: bool, familiar: bool, network: Network
+    ) -> Assessment:
         if float(film.std()) < BLANK_DEVIATION:
             return Assessment(False, "blank", {})
-        if posture in ("", "upright") and all(score <= 1 for score in scores.values()):
+        if accepted:
             return Assessment(True, "" if familiar else "unlike_training", scores)
-        return Assessment(False, self._reason(film, scores, posture), scores)
+        return Assessment(False, self._reason(film, network), scores)
 
-    def _reason(self, film: ModelPixels, scores: Mapping[str, float], posture: str) -> WarningCode:
-        if self.posture is None:
-            return self._reason_by_trial(film)
-        # The classifier knows chest films alone. Of another image it says something, too, but turning or inverting that
-        # makes no chest film of it.
-        if (
-            posture in ("rotated", "inverted")
-            and scores["trunk"] <= FARTHEST_POSTURE
-            and any(self._fits(other) for other in _other_postures(film))
-        ):
-            return "rotated" if posture == "rotated" else "inverted"
-        return "not_frontal_chest"
-
-    def _reason_by_trial(self, film: ModelPixels) -> WarningCode:
-        if self._fits(255 - film):
+    def _reason(self, film: ModelPixels, network: Network) -> WarningCode:
+        inverted = 255 - film
+        if self._passes(inverted, network):
             return "inverted"
-        if any(self._fits(np.rot90(film, turns)) for turns in (1, 2, 3)):
+        if any(self._passes(other, network) for other in _turned(film)):
             return "rotated"
+        if any(self._passes(other, network) for other in _turned(inverted)):
+            return "inverted"
         return "not_frontal_chest"
 
-    def _fits(self, film: ModelPixels) -> bool:
-        seen = {view: look(view, film[None]) for view in OF_PIXELS}
-        return any(
+    def _passes(self, film: ModelPixels, network: Network) -> bool:
+        """Whether a film would be accepted. The network is asked only where its pixels pass."""
+        one = np.ascontiguousarray(film)[None]
+        seen = {view: look(view, one) for view in OF_PIXELS}
+        if not any(
             all(group[view].scores(rows)[0] <= 1 for view, rows in seen.items()) for group in self._groups()
-        )
+        ):
+            return False
+        outputs = network(one)
+        rows = {view: rows_of(view, one, outputs) for view in self._views()}
+        return bool(self._inside(rows, self._scores(rows))[0])
 
 
-def _other_postures(film: ModelPixels) -> Iterator[ModelPixels]:
-    """The film turned, upside down and inverted, in every combination but the one in which it is."""
-    for levels in (film, 255 - film):
-        for turns in range(4):
-            if turns or levels is not film:
-                yield np.rot90(levels, turns)
-        yield levels[::-1]
+def _turned(film: ModelPixels) -> Iterator[ModelPixels]:
+    """The film turned by 90, 180 and 270 degrees, and upside down."""
+    for turns in (1, 2, 3):
+        yield np.rot90(film, turns)
+    yield film[::-1]
 
 
 def rows_of(view: str, pixels: ModelPixels, outputs: Outputs) -> Rows:

@@ -133,7 +133,7 @@ class Predictor:
         """The input gate's word on each of n preprocessed films; without a gate, every film is familiar."""
         if self.gate is None or not len(pixels):
             return [Assessment(True, "", {})] * len(pixels)
-        return self.gate.assess(pixels, outputs)
+        return self.gate.assess(pixels, outputs, self.outputs)
 
     def _answer(self, image: GrayImage, value: float, assessment: Assessment) -> Answer:
         answer = judge(self.decision, float(self.decision.probabilities(np.array([value]))[0]), assessment)
