@@ -27,8 +27,8 @@ pytest.importorskip("fsspec", reason="fsspec is not installed (extra cluster)")
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from cxr.serving.opening import open_model
+from cxr.threads import VARIABLE, cpu_count
 from evaluation.cluster import score as engine
-from evaluation.cluster import worker as workers
 from evaluation.cluster.addresses import find_films
 from evaluation.cluster.parts import PartsFolder, part_name
 from evaluation.cluster.score import score_on_cluster
@@ -83,6 +83,12 @@ def started() -> Iterator[None]:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "LARGEST_PART", 3)
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker settles the threads of its process, which is that of all tests here."""
+    monkeypatch.setenv(VARIABLE, str(cpu_count()))
 
 
 def config(files: Path | str, out: Path, workers: int = 2) -> ScoreConfig:
@@ -286,7 +292,7 @@ def test_films_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_model_on_a_worker_does_not_answer() -> None:
     with pytest.raises(BundleError, match="is not the model that the command opened"):
         Worker(MODEL, "0" * 64)
-    assert workers.VARIABLE == "CXR_THREADS"
+    assert os.environ[VARIABLE] == "1"
 
 
 def test_what_ray_raises_becomes_a_sentence() -> None:
