@@ -104,16 +104,11 @@ def _film_sets(config: GateConfig, predictor: Predictor) -> Iterator[tuple[str, 
 def _of_films(predictor: Predictor, films: ModelPixels, reason: str) -> dict[str, Any]:
     films = np.ascontiguousarray(films)
     words = predictor.assess(films, predictor.outputs(films))
-    if reason:
-        return {
-            "n": len(words),
-            "accepted": float(np.mean([word.accepted for word in words])),
-            "refused as that": float(np.mean([word.code == reason for word in words])),
-        }
+    told = ("refused as that", reason) if reason else ("familiar", "")
     return {
         "n": len(words),
         "accepted": float(np.mean([word.accepted for word in words])),
-        "familiar": float(np.mean([word.accepted and word.code == "" for word in words])),
+        told[0]: float(np.mean([word.code == told[1] for word in words])),
     }
 
 

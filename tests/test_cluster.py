@@ -292,7 +292,7 @@ def test_films_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_model_on_a_worker_does_not_answer() -> None:
     with pytest.raises(BundleError, match="is not the model that the command opened"):
         Worker(MODEL, "0" * 64)
-    assert os.environ[VARIABLE] == "1"
+    assert os.environ["CXR_THREADS"] == "1"
 
 
 def test_what_ray_raises_becomes_a_sentence() -> None:

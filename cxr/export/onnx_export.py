@@ -10,7 +10,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -173,8 +173,9 @@ def _with_names(path: Path) -> bytes:
 
     loaded = onnx.load(path)
     graph = loaded.graph
-    _read_past_idle_reshapes(loaded)
-    _give_numbers_axes(loaded)
+    shapes = _shapes(loaded)
+    _read_past_idle_reshapes(graph, shapes)
+    _give_numbers_axes(graph, shapes)
     ends = [output.name for output in graph.output]
     nodes = _in_order(graph, ends)
     renamed = {graph.input[0].name: INPUT} | dict(zip(ends, (*OUTPUTS, TRUNK), strict=False))
@@ -196,17 +197,24 @@ def _with_names(path: Path) -> bytes:
     return loaded.SerializeToString(deterministic=True)
 
 
-def _read_past_idle_reshapes(loaded: Any) -> None:
-    """Nothing reads a reshape that changes nothing; the converter leaves some in one run and not in another."""
+def _shapes(loaded: Any) -> dict[str, list[int]]:
+    """The shapes of the graph's inputs and of what its nodes give each other, by name; 0 for the batch's axis."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(loaded).graph
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info
+    return {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.value_info)
     }
-    constants = {constant.name: constant for constant in loaded.graph.initializer}
+
+
+def _read_past_idle_reshapes(graph: Any, shapes: Mapping[str, list[int]]) -> None:
+    """Nothing reads a reshape that changes nothing; the converter leaves some in one run and not in another."""
+    import onnx
+
+    constants = {constant.name: constant for constant in graph.initializer}
     idle: dict[str, str] = {}  # its output, and what it reads
-    for node in loaded.graph.node:
+    for node in graph.node:
         node.input[:] = [idle.get(name, name) for name in node.input]
         if node.op_type == "Reshape" and node.input[1] in constants:
             wanted = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
@@ -214,23 +222,21 @@ def _read_past_idle_reshapes(loaded: Any) -> None:
                 idle[node.output[0]] = node.input[0]
 
 
-def _give_numbers_axes(loaded: Any) -> None:
+def _give_numbers_axes(graph: Any, shapes: Mapping[str, list[int]]) -> None:
     """Single numbers that a tensor is multiplied with or added to get as many axes as the tensor, each of length 1.
 
     The values are the same, but ONNX Runtime 1.32 takes fifty times as long where the number has fewer axes and the
     tensor's last one is of length 1, as a gray film's is (0.4 ms in place of 0.008 for 224 x 224 pixels).
     """
-    import onnx
-
-    graph = onnx.shape_inference.infer_shapes(loaded).graph
-    axes = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.input, *graph.value_info)}
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    for constant in loaded.graph.initializer:
+    for constant in graph.initializer:
         reading = readers.get(constant.name, [])
-        others = {axes.get(name, 0) for node in reading for name in node.input if name != constant.name}
+        others = {
+            len(shapes.get(name, ())) for node in reading for name in node.input if name != constant.name
+        }
         if not constant.dims and len(others) == 1 and all(node.op_type in _ELEMENTWISE for node in reading):
             constant.dims.extend([1] * others.pop())
 

@@ -235,7 +235,7 @@ class InputGate:
         ):
             return False
         outputs = network(one)
-        rows = {view: rows_of(view, one, outputs) for view in self._views()}
+        rows = seen | {view: rows_of(view, one, outputs) for view in self._views() if view in OF_NETWORK}
         return bool(self._inside(rows, self._scores(rows))[0])
 
 
